@@ -1,0 +1,46 @@
+# Every target is one command of deploy/local/bootstrap.py, which works without make too.
+# More words for a command: make test ARGS="-k ordering"
+DO := python3 deploy/local/bootstrap.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo stop test test-fast lint types bench docs lock clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## make the virtual environment (the others do it by themselves)
+	@$(DO) setup
+
+run:  ## start everything: database, broker, front and back service; Ctrl-C stops it
+	@$(DO) run $(ARGS)
+
+demo:  ## beside `make run`: submit the example documents and watch them being processed
+	@$(DO) demo $(ARGS)
+
+stop:  ## stop what `make run` started, from another terminal
+	@$(DO) stop
+
+test:  ## the whole test suite on real servers of its own (it may run beside `make run`)
+	@$(DO) test $(ARGS)
+
+test-fast:  ## only the tests that need no servers, in random order
+	@$(DO) test-fast $(ARGS)
+
+lint:  ## rules and format of the code; no host name in a lock file
+	@$(DO) lint
+	@! grep -n '://' requirements/*.lock
+
+types:  ## check the types
+	@$(DO) types
+
+bench:  ## measure throughput and latency on this machine
+	@$(DO) bench $(ARGS)
+
+docs:  ## write the generated pages anew
+	@$(DO) docs
+
+lock:  ## pin the dependencies of pyproject.toml anew
+	@$(DO) lock
+
+clean:  ## stop, and remove data, environment and caches
+	@$(DO) clean

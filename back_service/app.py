@@ -1,0 +1,173 @@
+"""The composition root: builds the back service from the ground up, and joins its parts."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from back_service.child import Limits
+from back_service.consumer import Consumer
+from back_service.context import AttemptContext, Tools
+from back_service.fetching import open_fetcher
+from back_service.finishing import Finisher
+from back_service.handlers import documents
+from back_service.leases import Leases
+from back_service.offload import open_offload
+from back_service.progress import ProgressBoard
+from back_service.runner import Runner
+from back_service.telling import Teller
+from back_service.upkeep.rescuer import LostKnocks, LostLeases, rescuers
+from back_service.upkeep.scheduler import scheduler
+from back_service.upkeep.sweeper import deadlines, sweeper
+from shared.blobs.store import open_blobs
+from shared.broker.fanout import FanOut
+from shared.broker.publisher import Publisher
+from shared.broker.subscriber import Subscriber
+from shared.broker.topology import route
+from shared.contract.errors import Unavailable
+from shared.contract.jobs import Priority
+from shared.outbox import Post, Relay
+from shared.runtime.catalogue import load_handlers, load_job_types
+from shared.runtime.clock import SystemClock
+from shared.runtime.metrics import BackMetrics
+from shared.runtime.probes import Probes
+from shared.runtime.serving import Afterwards, Service
+from shared.runtime.settings import BackSettings
+from shared.store.blobs import BlobRows
+from shared.store.outbox import Outbox
+from shared.store.pool import open_pool
+from shared.store.upkeep import UpkeepStore
+from shared.store.work import WorkStore
+
+_LAST_KNOCKS: Final = 5.0  # seconds
+BUILT_IN_HANDLERS: Final = ("back_service.handlers.demo", "back_service.handlers.documents")
+
+
+@asynccontextmanager
+async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
+    """Build everything; the services are to be started in their order, stopped in the other."""
+    catalogue = load_job_types(settings.job_type_modules)
+    handlers = load_handlers((*BUILT_IN_HANDLERS, *settings.handlers), catalogue)
+    database = settings.database_url.get_secret_value()
+    amqp, clock, metrics = settings.amqp_url.get_secret_value(), SystemClock(), BackMetrics()
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            open_pool(database, size=settings.pool_size, name="uketsuke back")
+        )
+        quick = await stack.enter_async_context(
+            open_pool(database, size=4, name="uketsuke back, quick", is_durable=False)
+        )
+        blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
+        fetcher = await stack.enter_async_context(
+            open_fetcher(allow_cidrs=settings.fetch_allow_cidrs)
+        )
+        offload = await stack.enter_async_context(
+            open_offload(
+                limits=_limits(settings),
+                preload=_preload(settings),
+                most_children=settings.concurrency,
+            )
+        )
+        scratch = stack.enter_context(TemporaryDirectory(prefix="uketsuke-"))
+        work = WorkStore(
+            pool,
+            quick=quick,
+            types=handlers,
+            lease=settings.lease,
+            confirm_wait=settings.confirm_wait,
+        )
+        upkeep = UpkeepStore(
+            pool, confirm_wait=settings.confirm_wait, max_crashes=settings.max_crashes
+        )
+        outbox = Outbox(quick)
+        publisher = Publisher(amqp, name="back-knocks", pools=catalogue.pools)
+        fan_out = FanOut(amqp, name="back-news")
+        post = Post(outbox, publisher, confirm_wait=settings.confirm_wait)
+        subscriber = Subscriber(amqp, name="back-jobs", routes=_routes(settings))
+        teller = Teller(fan_out, post)
+        board = ProgressBoard(work, teller)
+        leases = Leases(work, lease=settings.lease, clock=clock)
+        tools = Tools(
+            work=work,
+            board=board,
+            blobs=blobs,
+            blob_rows=BlobRows(pool),
+            offload=offload,
+            fetcher=fetcher,
+            scratch=Path(scratch),
+            child_memory=settings.child_memory,
+        )
+        consumer = Consumer(
+            work=work,
+            runner=Runner(
+                catalogue,
+                handlers,
+                lambda job, job_type: AttemptContext(job, job_type, tools),
+                clock,
+                max_result=settings.max_result,
+            ),
+            leases=leases,
+            finisher=Finisher(work, teller, clock),
+            subscriber=subscriber,
+            teller=teller,
+            catalogue=catalogue,
+            clock=clock,
+            metrics=metrics,
+            concurrency=settings.concurrency,
+            turn=settings.turn,
+            drain=settings.drain,
+        )
+        lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
+        lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber)
+        yield [
+            publisher,
+            fan_out,
+            Afterwards("last knocks", post.drain, within=_LAST_KNOCKS),
+            Relay(outbox, publisher),
+            subscriber,
+            leases,
+            board,
+            scheduler(upkeep, teller),
+            *rescuers(lost_leases, lost_knocks),
+            deadlines(upkeep, teller),
+            sweeper(upkeep, blobs),
+            *_probes(settings, metrics, outbox, subscriber),
+            consumer,
+        ]
+
+
+def _probes(
+    settings: BackSettings, metrics: BackMetrics, outbox: Outbox, subscriber: Subscriber
+) -> Sequence[Service]:
+    """Listen for probes where the settings say so; a worker needs database and broker both."""
+    if settings.probe_port is None:
+        return ()
+
+    async def is_ready() -> bool:
+        try:
+            await outbox.depth(1)
+        except Unavailable:
+            return False
+        return subscriber.link.up.is_set() and not subscriber.is_paused
+
+    host, port = settings.probe_host, settings.probe_port
+    return (Probes(host=host, port=port, metrics=metrics, is_ready=is_ready),)
+
+
+def _preload(settings: BackSettings) -> Sequence[str]:
+    return documents.PRELOAD if settings.preload and not documents.missing() else ()
+
+
+def _limits(settings: BackSettings) -> Limits:
+    return Limits(
+        memory_bytes=settings.child_memory,
+        answer_bytes=settings.max_result,
+        niceness=settings.child_niceness,
+    )
+
+
+def _routes(settings: BackSettings) -> dict[str, int]:
+    return {
+        route(pool, priority): settings.prefetch for pool in settings.pools for priority in Priority
+    }

@@ -1,0 +1,260 @@
+"""Answer knocks: claim what there is room for, let the broker go, run, and follow each lane.
+
+A knock is acknowledged after the commit that claimed its jobs: custody passes from the broker
+to the leases. What is claimed here runs in tasks of our own, never in the broker's callbacks.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from back_service.finishing import Finisher
+from back_service.knocks import Hand, InHand, Picked, shelved
+from back_service.leases import Leases
+from back_service.runner import LeaseLost, Runner
+from back_service.telling import Teller
+from back_service.verdict import verdict
+from shared.broker.delivery import Delivery, ack_all
+from shared.broker.subscriber import Subscriber
+from shared.contract.errors import Unavailable
+from shared.contract.events import News
+from shared.contract.ids import JobId
+from shared.contract.job_types import Catalogue
+from shared.contract.jobs import Job
+from shared.contract.messages import UnreadableKnock, decode_knock
+from shared.contract.outcomes import Verdict
+from shared.contract.states import State
+from shared.runtime.clock import Clock
+from shared.runtime.metrics import BackMetrics
+from shared.runtime.track import follow
+from shared.store.pool import Rejected
+from shared.store.work import Ruling, WorkStore
+
+log = structlog.get_logger()
+
+_HEAD_START: Final = 2  # turns of the loop for a short job to reach the database before our chores
+_LOOK: Final = 0.25  # seconds between two looks at knocks that are kept too long
+_LAST_WORDS: Final = timedelta(seconds=4)  # of the drain: for interrupted handlers to be recorded
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+
+
+class Consumer:
+    """A service. Cancelled, it drains: takes no more, ends what it can, gives back the rest."""
+
+    name = "consumer"
+
+    def __init__(
+        self,
+        *,
+        work: WorkStore,
+        runner: Runner,
+        leases: Leases,
+        finisher: Finisher,
+        subscriber: Subscriber,
+        teller: Teller,
+        catalogue: Catalogue,
+        clock: Clock,
+        metrics: BackMetrics,
+        concurrency: int,
+        turn: int,
+        drain: timedelta,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._work, self._runner, self._leases, self._finisher = work, runner, leases, finisher
+        self._subscriber, self._teller, self._catalogue = subscriber, teller, catalogue
+        self._clock, self._dice, self._turn, self._metrics = clock, dice, turn, metrics
+        metrics.gauge("uketsuke_slots", "Attempts that may run at once", lambda: concurrency)
+        metrics.gauge("uketsuke_slots_in_use", "Attempts that run", lambda: len(self._lanes))
+        self._drain = max(drain - _LAST_WORDS, drain / 2).total_seconds()
+        self._hand = Hand(subscriber.waiting)
+        self._slots = concurrency
+        self._kept_for_high = 1 if concurrency > 1 else 0
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._is_leaving = False
+
+    async def run(self) -> None:
+        answering = asyncio.create_task(self._answer_knocks(), name="knocks")
+        try:
+            await asyncio.shield(answering)
+        finally:
+            self._is_leaving = True
+            self._subscriber.news.set()
+            await asyncio.wait((answering,))  # a claim that is under way is not torn
+            await self._leave()
+
+    async def _answer_knocks(self) -> None:
+        while not self._is_leaving:
+            await self._wait()
+            await self._answer()
+            await self._give_back_late()
+
+    @property
+    def free(self) -> int:
+        return self._slots - len(self._lanes)
+
+    async def _wait(self) -> None:
+        """Sleep until a knock comes or a slot is free; look up now and then meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK):
+                await self._subscriber.news.wait()
+        self._subscriber.news.clear()
+
+    async def _answer(self) -> None:
+        while not self._is_leaving and (picked := await self._pick()).job_ids:
+            asked_at = self._clock.monotonic()
+            jobs = await self._claim(picked)
+            for job in jobs:  # one that did not come back was a duplicate, or not yet its turn
+                self._start(job, asked_at)
+            for _ in range(_HEAD_START):
+                await asyncio.sleep(0)
+            self._teller.tell([News(job.id, job.sequence) for job in jobs])
+            if jobs or not self._is_leaving:
+                await ack_all(picked.done)
+
+    async def _pick(self) -> Picked:
+        """Choose what to claim for the free slots; the last one is kept for high priority."""
+        free = self.free
+        if free <= 0:
+            return Picked()
+        await self._open(free)
+        usual = self._hand.pick(free - self._kept_for_high)
+        if usual.job_ids or free > self._kept_for_high:
+            return usual
+        return self._hand.pick(free, only_high=True)
+
+    async def _open(self, free: int) -> None:
+        """Take knocks in hand until they name enough jobs for the free slots."""
+        now = self._clock.monotonic()
+        for route, deliveries in self._subscriber.waiting.items():
+            while deliveries and self._hand.named(route) < free:
+                await _take(self._hand, deliveries.popleft(), now)
+
+    async def _claim(self, picked: Picked) -> Sequence[Job]:
+        """Claim until the database answers: the knocks are kept meanwhile."""
+        pause = _FIRST_PAUSE
+        while not self._is_leaving:
+            try:
+                claimed = await self._work.claim(picked.job_ids, keyed=picked.keyed)
+            except (Unavailable, Rejected) as error:
+                log.warning("claim not possible", jobs=len(picked.job_ids), why=str(error))
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+            else:
+                return claimed.jobs
+        return []
+
+    def _start(self, job: Job, asked_at: float) -> None:
+        task = asyncio.create_task(self._follow(job, asked_at), name="lane")
+        self._lanes.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._lanes.discard(task)
+        self._subscriber.news.set()  # a slot is free
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("lane failed", exc_info=error)
+
+    async def _follow(self, job: Job | None, asked_at: float) -> None:
+        """Run *job*, and after it whatever its lane still has a turn for."""
+        turns = self._turn
+        while job is not None:
+            turns -= 1
+            follow(job.track_id)
+            job, asked_at = await self._attend(job, asked_at, has_turn=turns > 0)
+
+    async def _attend(
+        self, job: Job, asked_at: float, *, has_turn: bool
+    ) -> tuple[Job | None, float]:
+        """Run one job to its record; answer the next of its key if that was claimed with it."""
+        _log_start(job)
+        self._metrics.started(job.type, waited_ms=job.waited_ms)
+        begun = self._clock.monotonic()
+        with self._leases.hold(job, asked_at=asked_at) as held:
+            try:
+                outcome = await self._runner.run(job, held)
+            except LeaseLost:
+                log.warning("lease lost", job_id=str(job.id), token=job.token)
+                return None, asked_at
+            ruling = verdict(outcome, job, self._catalogue[job.type].retries, self._dice())
+            goes_on = has_turn and not self._is_leaving
+            record = await self._finisher.finish(Ruling(job=job, verdict=ruling, has_turn=goes_on))
+        state, seconds = record.finished.state, self._clock.monotonic() - begun
+        self._metrics.ended(job.type, ruling.move, seconds=seconds, fenced=state is None)
+        _log_end(job, ruling, state, seconds)
+        return record.finished.next, record.asked_at
+
+    async def _give_back_late(self) -> None:
+        """Let other workers hear of jobs that we have had no room for."""
+        now = self._clock.monotonic()
+        late = self._hand.release(now)
+        unopened = shelved(self._subscriber.waiting, now)
+        await self._give_back(late)
+        if unopened:
+            hand = Hand(self._subscriber.waiting)
+            for delivery in unopened:
+                await _take(hand, delivery, 0)
+            await self._give_back(hand.release(now))
+
+    async def _give_back(self, late: Sequence[InHand]) -> None:
+        if not late:
+            return
+        ids: list[JobId] = [job_id for knock in late for job_id in knock.left]
+        keyed = any(knock.keyed for knock in late)
+        try:
+            claimed = await self._work.claim([], keyed=keyed, later=ids)
+        except (Unavailable, Rejected):
+            for knock in late:
+                self._hand.restore(knock, self._clock.monotonic())
+            return
+        self._teller.tell(rows=claimed.rows)
+        await ack_all(knock.delivery for knock in late)
+        log.info("jobs offered to other workers", jobs=len(ids))
+
+    async def _leave(self) -> None:
+        """Take no more, wait for what runs, then give back what is left unfinished."""
+        log.info("draining", running=len(self._lanes))
+        self._hand.forget()
+        await self._subscriber.pause()
+        if self._lanes:
+            await asyncio.wait(self._lanes, timeout=self._drain)
+        if self._lanes:
+            log.info("interrupting", running=len(self._lanes))
+            self._leases.interrupt()
+            await asyncio.wait(self._lanes, timeout=_LAST_WORDS.total_seconds())
+        log.info("drained", left=len(self._lanes))
+
+
+async def _take(hand: Hand, delivery: Delivery, now: float) -> None:
+    """Take a knock in *hand*; one that cannot be read goes to the dead letters."""
+    try:
+        hand.take(delivery, decode_knock(delivery.body), now)
+    except UnreadableKnock as why:
+        log.warning("knock rejected", route=delivery.route, why=str(why))
+        await delivery.reject()
+
+
+def _log_start(job: Job) -> None:
+    log.info(
+        "job started",
+        job_id=str(job.id),
+        type=job.type,
+        attempt=job.attempt,
+        waited_ms=job.waited_ms,
+    )
+
+
+def _log_end(job: Job, ruling: Verdict, state: State | None, seconds: float) -> None:
+    log.info(
+        "job fenced" if state is None else "job attempt ended",
+        job_id=str(job.id),
+        move=ruling.move,
+        state=state,
+        code=ruling.failure.code if ruling.failure else None,
+        took_ms=round(seconds * 1000, 1),
+    )

@@ -1,0 +1,1 @@
+"""What must happen as time passes. Every replica does it; row locks share the work, no leader."""

@@ -1,0 +1,86 @@
+"""``make test``: the whole suite, on real servers of its own that lie in ``.local/test``.
+
+The servers are started once, before the workers, and handed down by environment:
+``UKETSUKE_TEST_DATABASE_URL``, ``UKETSUKE_TEST_AMQP_URL`` and ``UKETSUKE_TEST_STACK``, the folder
+for ``stack.attach``. Those named by the user in the first two are used instead. Tests marked
+``acceptance`` run last and alone. Without servers a desk runs the rest; CI fails.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from deploy.local import processes, record, terminal
+from deploy.local.processes import CannotStart
+from deploy.local.stack import Given, Stack, open_stack
+from deploy.local.terminal import StopAsked, Stops
+
+_TOGETHER = ("-n", "2", "--dist", "loadfile")  # what a file starts, it starts once
+_NO_TESTS = 5  # pytest's exit code when nothing was selected
+_INTERRUPTED = 130
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the suite, *words* being pytest's; answer the exit code."""
+    Stops().listen()
+    try:
+        given = Given.by(os.environ, "UKETSUKE_TEST_")
+        folder = record.local_folder() / "test"
+        with open_stack(
+            folder, fast_and_lossy=True, tcp=True, given=given, say=terminal.say
+        ) as stack:
+            return _run_all(words, _handed_down(stack))
+    except StopAsked:
+        return _INTERRUPTED
+    except CannotStart as error:
+        return _without_servers(words, error)
+
+
+def _handed_down(stack: Stack) -> dict[str, str]:
+    """Name the servers; by TCP, so that a test can put a proxy in front."""
+    return {
+        "UKETSUKE_TEST_DATABASE_URL": stack.database_tcp_url or stack.database_url,
+        "UKETSUKE_TEST_AMQP_URL": stack.amqp_url,
+        "UKETSUKE_TEST_STACK": str(stack.folder),
+    }
+
+
+def _run_all(words: Sequence[str], servers: Mapping[str, str]) -> int:
+    together = _pytest(servers, "-m", "not acceptance", *_TOGETHER, *words)
+    alone = _pytest(servers, "-m", "acceptance", *words)
+    return _sum_up(together, alone)
+
+
+def _sum_up(*codes: int) -> int:
+    """Answer the first failure; that a part selected no test is none, unless all did."""
+    told = [code for code in codes if code != _NO_TESTS]
+    return next((code for code in told if code), 0) if told else _NO_TESTS
+
+
+def _without_servers(words: Sequence[str], error: CannotStart) -> int:
+    terminal.say(f"The tests that need servers cannot run: {error}")
+    if os.environ.get("CI"):
+        return 1
+    code = _pytest({}, "-m", "not servers and not acceptance", *_TOGETHER, *words)
+    terminal.say(f"Not run: tests marked servers or acceptance. {error}")
+    return code
+
+
+def _pytest(servers: Mapping[str, str], *words: str) -> int:
+    """Run pytest once; a wish to stop lets it tidy up."""
+    child = processes.start(
+        [sys.executable, "-m", "pytest", "-rs", *words],
+        death=signal.SIGTERM,
+        env={**os.environ, **servers},
+        output=sys.stdout.fileno(),
+        cwd=record.ROOT,
+    )
+    try:
+        return child.wait()
+    finally:
+        processes.stop(child, gently=signal.SIGINT, patience=20.0, firmly=signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,120 @@
+"""Take a request in: vet it, make it durable, knock, and hand out the ticket.
+
+What this answers is stored; whether the broker confirmed the knock in time changes nothing
+about that, since the relay delivers what is left.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+import structlog
+
+from front_service.backlog import Backlog
+from front_service.pointers import mistake, steps_to
+from front_service.vetting import Ask, vet
+from shared.contract.errors import Invalid, UnknownType
+from shared.contract.files import FileReference
+from shared.contract.job_types import Catalogue
+from shared.contract.jobs import Accepted, Submission
+from shared.contract.status import ticket
+from shared.runtime.clock import Clock, fresh_job_id
+from shared.runtime.metrics import FrontMetrics
+from shared.store.intake import Admitted
+from shared.store.rows import OutboxRow
+
+log: Final = structlog.get_logger()
+
+
+class Admits(Protocol):
+    async def admit(self, submission: Submission) -> Admitted:
+        """As ``Intake.admit``."""
+
+
+class Posts(Protocol):
+    async def confirmed(self, row: OutboxRow) -> bool:
+        """As ``Post.confirmed``."""
+
+
+class ReadsStatus(Protocol):
+    async def __call__(self, ask: Ask, accepted: Accepted) -> str:
+        """Say the present status of a job that was accepted before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The answer to a submit: the document, and whether the job is an earlier one."""
+
+    document: dict[str, Any]
+    replayed: bool
+
+
+class Admission:
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        intake: Admits,
+        post: Posts,
+        status: ReadsStatus,
+        backlog: Backlog,
+        metrics: FrontMetrics,
+        clock: Clock,
+        max_age: timedelta,
+    ) -> None:
+        self._catalogue, self._intake, self._post = catalogue, intake, post
+        self._status, self._backlog, self._max_age = status, backlog, max_age
+        self._metrics, self._clock = metrics, clock
+
+    async def submit(self, ask: Ask) -> Ticket:
+        """Accept *ask* as a job; raises ``Refusal``, and then kept nothing, or ``Unavailable``."""
+        job_type = self._catalogue.get(ask.type)
+        if job_type is None:
+            raise UnknownType
+        self._backlog.check()
+        submission = vet(ask, job_type, fresh_job_id(), max_age=self._max_age)
+        began = self._clock.monotonic()
+        admitted = await self._admit(submission, ask)
+        accepted = admitted.accepted
+        confirmed = await self._confirmed(admitted.row)
+        seconds = self._clock.monotonic() - began
+        self._metrics.accepted(ask.type, confirmed=confirmed, seconds=seconds)
+        document = ticket(ask.type, str(accepted.job_id), accepted.at)
+        if accepted.replayed:
+            document["status"] = await self._status(ask, accepted)
+        log.info(
+            "job accepted",
+            job_id=document["jobId"],
+            type=ask.type,
+            confirmed=confirmed,
+            replayed=accepted.replayed,
+        )
+        return Ticket(document, accepted.replayed)
+
+    async def _confirmed(self, row: OutboxRow | None) -> bool | None:
+        """Wait a little for the broker; ``None`` if there is nothing to wait for."""
+        if row is None:  # it waits for its time or its turn, or was accepted before
+            return None
+        try:
+            return await self._post.confirmed(row)
+        except Exception:
+            log.exception("knock failed")  # the job is stored: no mistake of ours takes that back
+            return False
+
+    async def _admit(self, submission: Submission, ask: Ask) -> Admitted:
+        try:
+            return await self._intake.admit(submission)
+        except Invalid as error:
+            raise Invalid(_placed(error, submission, ask)) from error
+
+
+def _placed(error: Invalid, submission: Submission, ask: Ask) -> list[dict[str, str]]:
+    """Say in which members the blobs stand that the store does not know."""
+    found: Any = error.members["errors"]
+    places = [
+        mistake(steps_to(FileReference.to_blob(blob_id), ask.members), one["detail"])
+        for one in found
+        for blob_id in submission.blobs
+        if str(blob_id) in one["detail"]
+    ]
+    return places or list(found)

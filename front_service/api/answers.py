@@ -1,0 +1,71 @@
+"""Write responses: JSON documents, and problem documents (RFC 9457)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from front_service.refusals import BadRange, WrongMethod
+from shared.contract.errors import UketsukeError
+from shared.contract.status import dump
+
+NO_STORE: Final = "no-store"
+_STOPS_READING: Final = frozenset((408, 413, 415, 417))
+"""What is refused before its body was read: the rest of it would be taken for a request."""
+
+_JSON: Final = CIMultiDict(
+    {
+        hdrs.CONTENT_TYPE: "application/json",
+        hdrs.CACHE_CONTROL: NO_STORE,
+        hdrs.SERVER: "uketsuke",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
+_PROBLEM: Final = CIMultiDict(_JSON)
+_PROBLEM[hdrs.CONTENT_TYPE] = "application/problem+json"
+
+
+def document(
+    content: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Answer *content* as JSON, never to be cached."""
+    given = CIMultiDict(_JSON)
+    if headers is not None:
+        given.update(headers)
+    return web.Response(body=dump(content), status=status, headers=given)
+
+
+def empty(status: int, headers: Mapping[str, str]) -> web.Response:
+    given = CIMultiDict(_JSON)
+    del given[hdrs.CONTENT_TYPE]
+    given.update(headers)
+    return web.Response(status=status, headers=given)
+
+
+def problem(error: UketsukeError, track_id: str) -> web.Response:
+    """Tell *error* to a stranger; ``error`` repeats ``detail`` for simple clients."""
+    content = {
+        "type": f"urn:uketsuke:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "trackId": track_id,
+        "error": error.detail,
+        **error.members,
+    }
+    headers = CIMultiDict(_PROBLEM)
+    if error.retry_after is not None:
+        headers[hdrs.RETRY_AFTER] = str(error.retry_after)
+    match error:
+        case WrongMethod():
+            headers[hdrs.ALLOW] = ", ".join(error.allowed)
+        case BadRange():
+            headers[hdrs.CONTENT_RANGE] = f"bytes */{error.size_bytes}"
+        case _:
+            pass
+    response = web.Response(body=dump(content), status=error.status, headers=headers)
+    if error.status in _STOPS_READING:
+        response.force_close()
+    return response

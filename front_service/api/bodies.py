@@ -1,0 +1,104 @@
+"""Read the bodies of requests: judged by their head first, bounded in bytes and in time."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from aiohttp import hdrs, web
+from aiohttp.web_protocol import RequestPayloadError
+
+from front_service.refusals import TooSlow
+from shared.contract.errors import Malformed, TooLarge, UnsupportedMedia
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 10.0  # seconds for a whole small body, or for the next piece of a large one
+_JSON_TYPES: Final = frozenset(("", "application/json", "text/plain"))
+_BROKEN: Final = (RequestPayloadError, ConnectionError)
+
+
+class Kind(Enum):
+    JSON = auto()
+    MULTIPART = auto()
+    OTHER = auto()
+
+
+def kind_of(request: web.Request) -> Kind:
+    """Tell what a submit's body claims to be; raise ``UnsupportedMedia`` or ``Malformed``."""
+    if hdrs.CONTENT_ENCODING in request.headers:
+        raise UnsupportedMedia("Send the body as it is, without Content-Encoding.")
+    kind = _kind(single(request, hdrs.CONTENT_TYPE) or "")
+    if kind is Kind.OTHER:
+        raise UnsupportedMedia("Send application/json in UTF-8, or multipart/form-data.")
+    return kind
+
+
+@lru_cache(maxsize=256)
+def _kind(content_type: str) -> Kind:
+    media, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    if media == "multipart/form-data":
+        return Kind.MULTIPART
+    charsets = {p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")}
+    return Kind.JSON if media in _JSON_TYPES and charsets <= {"utf-8", "utf8"} else Kind.OTHER
+
+
+def single(request: web.Request, name: str) -> str | None:
+    """Read a header that must not come twice."""
+    values = request.headers.getall(name, None)
+    if values is None:
+        return None
+    if len(values) > 1:
+        raise Malformed(f"{name} is given more than once.")
+    return values[0]
+
+
+def check_length(request: web.Request, most_bytes: int) -> None:
+    """Refuse a body by the length that it announces."""
+    length = request.content_length
+    if length is not None and length > most_bytes:
+        raise TooLarge(f"At most {most_bytes} bytes are taken here.")
+
+
+async def read_small(request: web.Request, most_bytes: int) -> bytes:
+    """Read a body of at most *most_bytes*; raise ``TooLarge`` or ``TooSlow``."""
+    check_length(request, most_bytes)
+    content = request.content
+    if content.is_eof():  # it came together with its head, as most do
+        try:
+            raw = content.read_nowait(-1)
+        except _BROKEN:
+            raise Malformed("The body broke off.") from None
+        if len(raw) > most_bytes:
+            raise TooLarge
+        return raw
+    return await in_time(_gather(content.readany, most_bytes))
+
+
+async def stream(request: web.Request) -> AsyncGenerator[bytes, None]:
+    """Give a large body piece by piece; raise ``TooSlow`` when nothing comes for a while."""
+    content = request.content
+    while piece := await in_time(content.readany()):
+        yield piece
+
+
+async def in_time(reading: Awaitable[T]) -> T:
+    """Wait for what the client should send; raise ``TooSlow``, or ``Malformed`` if it broke off."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await reading
+    except TimeoutError:
+        raise TooSlow from None
+    except _BROKEN:
+        raise Malformed("The body broke off.") from None
+
+
+async def _gather(read: Callable[[], Awaitable[bytes]], most_bytes: int) -> bytes:
+    pieces, size = [], 0
+    while piece := await read():
+        pieces.append(piece)
+        size += len(piece)
+        if size > most_bytes:
+            raise TooLarge(f"At most {most_bytes} bytes are taken here.")
+    return b"".join(pieces)

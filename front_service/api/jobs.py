@@ -1,0 +1,95 @@
+"""Status, result, cancel and list of jobs."""
+
+from datetime import UTC, datetime
+from typing import Final
+from zlib import crc32
+
+from aiohttp import hdrs, web
+
+from front_service.api.answers import document, empty
+from front_service.api.submit import LONGEST_WAIT
+from front_service.keys import CONTROL, LOOKUP, PRINCIPAL, SETTINGS, STREAMS
+from front_service.lookup import read_page, retry_after
+from front_service.push.stream import read_number
+from shared.contract.errors import Malformed
+from shared.contract.jobs import JobView
+from shared.contract.states import State
+from shared.contract.status import links, result_document, status_document
+
+_YES: Final = frozenset(("true", "1", "on", "yes"))
+
+
+async def status(request: web.Request) -> web.Response:
+    """``GET /api/{collection}/status/{id}`` and ``GET /api/jobs/{id}``."""
+    match = request.match_info
+    tenant = request[PRINCIPAL].tenant
+    if "wait" in request.query:
+        await _wait(request)
+    job = await request.app[LOOKUP].job(tenant, match["id"], collection=match.get("collection"))
+    if job.state is State.COMPLETED and _wants_redirect(request):
+        return empty(303, {hdrs.LOCATION: links(job.type, str(job.id))["result"]})
+    answered: dict[str, str] = {hdrs.ETAG: _etag(job)}
+    if not job.has_ended:
+        answered[hdrs.RETRY_AFTER] = str(retry_after(job, datetime.now(UTC)))
+    if _is_known(answered[hdrs.ETAG], request.headers.get(hdrs.IF_NONE_MATCH)):
+        return empty(304, answered)
+    return document(status_document(job), headers=answered)
+
+
+async def result(request: web.Request) -> web.Response:
+    """``GET /api/{collection}/result/{id}``."""
+    match = request.match_info
+    job = await request.app[LOOKUP].result(
+        request[PRINCIPAL].tenant, match["id"], collection=match["collection"]
+    )
+    return document(result_document(job))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """``POST /api/{collection}/cancel/{id}`` and ``DELETE /api/jobs/{id}``."""
+    match = request.match_info
+    job = await request.app[CONTROL].cancel(
+        request[PRINCIPAL].tenant, match["id"], collection=match.get("collection")
+    )
+    return document(status_document(job), status=200 if job.has_ended else 202)
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """``GET /api/jobs``."""
+    query = request.query
+    if len(query) != len(set(query)):
+        raise Malformed("A parameter is given more than once.")
+    page = read_page(query)
+    return document(await request.app[LOOKUP].page(request[PRINCIPAL].tenant, page))
+
+
+async def _wait(request: web.Request) -> None:
+    """Hold the answer until there is news past ``after``, for at most ``wait`` seconds."""
+    app, tenant, name = request.app, request[PRINCIPAL].tenant, request.match_info["id"]
+    seconds = read_number(request.query["wait"], "wait")
+    after = request.query.get("after")
+    if after is None:
+        seen = (await app[LOOKUP].job(tenant, name)).sequence
+    else:
+        seen = read_number(after, "after")
+    if seconds:
+        await app[STREAMS].wait(tenant, name, seconds=min(LONGEST_WAIT, seconds), after=seen)
+
+
+def _wants_redirect(request: web.Request) -> bool:
+    wanted = request.query.get("redirect")
+    if wanted is None:
+        return request.app[SETTINGS].status_redirect
+    return wanted.lower() in _YES
+
+
+def _etag(job: JobView) -> str:
+    """Name this very state of the document: what an event or a report of progress changes."""
+    return f'"{job.sequence}.{job.progress}.{crc32((job.message or "").encode()):x}"'
+
+
+def _is_known(etag: str, if_none_match: str | None) -> bool:
+    if if_none_match is None:
+        return False
+    known = (one.strip().removeprefix("W/") for one in if_none_match.split(","))
+    return if_none_match.strip() == "*" or etag in known

@@ -1,0 +1,108 @@
+"""``POST /api/{collection}/{action}``: take a request in, hand out a ticket."""
+
+import re
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from front_service.api.answers import document, problem
+from front_service.api.bodies import Kind, check_length, kind_of, read_small, single
+from front_service.api.multipart import read_form
+from front_service.bodies import read_object
+from front_service.keys import ADMISSION, LOOKUP, PRINCIPAL, SETTINGS, STREAMS, TRACK_ID, UPLOADS
+from front_service.refusals import BadExpectation
+from front_service.vetting import Ask
+from shared.contract import headers
+from shared.contract.errors import Refusal, UketsukeError
+from shared.contract.ids import TrackId, parse_track_id
+from shared.contract.status import status_document
+from shared.runtime.track import fresh_track_id
+
+PREFER: Final = "Prefer"
+PREFERENCE_APPLIED: Final = "Preference-Applied"
+_RESPOND_ASYNC: Final = "respond-async"
+
+LONGEST_WAIT: Final = 60
+
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})(?=$|[,;\s\"])", re.IGNORECASE)
+_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORECASE)
+
+
+async def submit(request: web.Request) -> web.Response:
+    """Answer 202 once the job is durable; 200 if it ends within what ``Prefer: wait`` allows."""
+    ticket = await request.app[ADMISSION].submit(await _ask(request))
+    content = ticket.document
+    answered: dict[str, str] = {hdrs.LOCATION: content["statusUrl"]}
+    if ticket.replayed:
+        answered[headers.IDEMPOTENT_REPLAYED] = "true"
+    if (wishes := request.headers.get(PREFER)) is not None:
+        wait = _wait(wishes)
+        ended = await _ended(request, content["jobId"], wait) if wait else None
+        if ended is not None:
+            answered[PREFERENCE_APPLIED] = f"wait={wait}"
+            return document(ended, headers=answered)
+        if wait or _ASYNC.search(wishes):
+            answered[PREFERENCE_APPLIED] = _RESPOND_ASYNC
+    answered[hdrs.RETRY_AFTER] = "1"
+    return document(content, status=202, headers=answered)
+
+
+def _wait(wishes: str) -> int:
+    """Read how many seconds the caller would wait; 0 if it said nothing that can be read."""
+    found = _WAIT.search(wishes)
+    return 0 if found is None else min(LONGEST_WAIT, int(found[1]))
+
+
+async def _ended(request: web.Request, job_id: str, wait: int) -> dict[str, Any] | None:
+    """Wait for the ending; ``None`` if it does not come in time. The job is safe either way."""
+    app, tenant = request.app, request[PRINCIPAL].tenant
+    try:
+        await app[STREAMS].wait(tenant, job_id, seconds=wait)
+        job = await app[LOOKUP].job(tenant, job_id)
+    except UketsukeError:
+        return None
+    return status_document(job) if job.has_ended else None
+
+
+async def expect_submit(request: web.Request) -> web.StreamResponse | None:
+    """Judge ``Expect: 100-continue`` by the head alone, before the body is asked for."""
+    track_id = parse_track_id(request.headers.get(headers.TRACK_ID)) or fresh_track_id()
+    try:
+        if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
+            raise BadExpectation
+        settings = request.app[SETTINGS]
+        is_json = kind_of(request) is Kind.JSON
+        check_length(request, settings.max_body if is_json else settings.max_upload)
+    except Refusal as error:
+        response = problem(error, track_id)
+        response.headers[headers.TRACK_ID] = track_id
+        response.force_close()
+        return response
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself has not begun
+    return None
+
+
+async def _ask(request: web.Request) -> Ask:
+    principal, match = request[PRINCIPAL], request.match_info
+    members, digests = await _members(request)
+    return Ask(
+        tenant=principal.tenant,
+        caller=principal.name,
+        type=f"{match['collection']}.{match['action']}",
+        members=members,
+        track_id=TrackId(request[TRACK_ID]),
+        traceparent=request.headers.get(headers.TRACEPARENT),
+        idempotency_key=single(request, headers.IDEMPOTENCY_KEY),
+        digests=digests,
+    )
+
+
+async def _members(request: web.Request) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the request's members and the digests of the files that came along."""
+    app = request.app
+    most = app[SETTINGS].max_body
+    if kind_of(request) is Kind.JSON:
+        return read_object(await read_small(request, most)), {}
+    form = await read_form(request, app[UPLOADS], request[PRINCIPAL].tenant, most_bytes=most)
+    return form.filled()

@@ -1,0 +1,202 @@
+"""Build the front service: the one place that constructs its parts and joins them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from front_service import keys
+from front_service.admission import Admission, Admits, Posts
+from front_service.afterwards import Afterwards
+from front_service.backlog import Backlog
+from front_service.control import Cancels, Control, Sends, Tells
+from front_service.heads import Heads
+from front_service.health import Readiness
+from front_service.identity import Doorkeeper
+from front_service.lookup import Lookup
+from front_service.middleware.edge import edge
+from front_service.push.hub import Hub
+from front_service.push.listener import Listener
+from front_service.push.stream import Reads as Readable
+from front_service.push.stream import Streams
+from front_service.routes import ROUTES
+from front_service.server import HttpServer
+from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
+from shared.blobs.store import open_blobs
+from shared.broker.fanout import FanIn, FanOut
+from shared.broker.publisher import Publisher
+from shared.contract.ids import THE_TENANT
+from shared.contract.job_types import Catalogue
+from shared.outbox import Post, Relay
+from shared.runtime.catalogue import load_job_types
+from shared.runtime.clock import Clock, SystemClock
+from shared.runtime.metrics import FrontMetrics
+from shared.runtime.serving import Service
+from shared.runtime.settings import BadSettings, FrontSettings
+from shared.store.blobs import BlobRows
+from shared.store.intake import Intake
+from shared.store.outbox import Outbox
+from shared.store.pool import Pool, open_pool
+from shared.store.reads import Filters, Reads
+
+_PATIENCE: Final = 1.2  # seconds for one question to the database: a caller waits for it
+_REQUESTS_SHARE: Final = 0.3  # of the drain, each for finishing requests and for ending them
+
+
+class Takes(Admits, Cancels, Protocol):
+    """As ``Intake``."""
+
+
+class Carries(Posts, Sends, Protocol):
+    """As ``Post``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What the service stands on: the real stores and the broker, or those of a test."""
+
+    intake: Takes
+    reads: Readable
+    post: Carries
+    fan_out: Tells
+    blobs: KeepsBytes
+    blob_rows: KnowsBlobs
+    broker_is_up: Callable[[], bool]
+    outbox_depth: Callable[[int], Awaitable[int]]
+    free_connections: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """The service between its ground and its clients."""
+
+    app: web.Application
+    hub: Hub
+    listener: Listener
+    heads: Heads
+    backlog: Backlog
+    server: HttpServer
+
+    @property
+    def services(self) -> list[Service]:
+        """What is to run, in the order of starting."""
+        return [self.backlog, self.listener, self.heads, self.server]
+
+
+@asynccontextmanager
+async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]]:
+    """Build everything; the services are to be started in their order, stopped in the other."""
+    refuse_strangers(settings)
+    catalogue = load_job_types(settings.job_type_modules)
+    amqp, wait = settings.amqp_url.get_secret_value(), settings.confirm_wait
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(_pool(settings))
+        blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
+        outbox = Outbox(pool)
+        publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools)
+        fan_out = FanOut(amqp, name="front-news")
+        post = Post(outbox, publisher, confirm_wait=wait)
+        ground = Ground(
+            intake=Intake(pool, confirm_wait=wait),
+            reads=Reads(pool),
+            post=post,
+            fan_out=fan_out,
+            blobs=blobs,
+            blob_rows=BlobRows(pool),
+            broker_is_up=lambda: not publisher.is_down,
+            outbox_depth=outbox.depth,
+            free_connections=lambda: pool.free,
+        )
+        front = build_front(settings, catalogue, ground, clock=SystemClock())
+        ears = front.listener
+        fan_in = FanIn(amqp, name="front-ears", on_message=ears.hear, on_reconnect=ears.reconnected)
+        last_writes, relay = Afterwards("last writes", post.drain), Relay(outbox, publisher)
+        carriers: list[Service] = [publisher, fan_out, last_writes, relay]
+        yield [*carriers, fan_in, *front.services]
+
+
+def build_front(
+    settings: FrontSettings, catalogue: Catalogue, ground: Ground, *, clock: Clock
+) -> Front:
+    """Join the use cases to *ground* and to the routes."""
+    lookup, heads, hub = Lookup(ground.reads), Heads(clock), Hub()
+    backlog = Backlog(ground.outbox_depth, most=settings.max_outbox)
+    readiness = Readiness(
+        ping=partial(ground.reads.jobs, THE_TENANT, Filters(), limit=1),
+        broker_is_up=ground.broker_is_up,
+        clock=clock,
+    )
+    doorkeeper = Doorkeeper(
+        anyone=settings.allow_anonymous, allowed_origins=settings.allowed_origins
+    )
+    metrics = FrontMetrics()
+    app = web.Application(middlewares=[edge(doorkeeper, heads, readiness, metrics)])
+    app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
+    app[keys.METRICS] = metrics
+    app[keys.STREAMS] = Streams(hub, ground.reads, clock)
+    app[keys.UPLOADS] = Uploads(ground.blobs, ground.blob_rows, most_bytes=settings.max_upload)
+    app[keys.CONTROL] = Control(
+        lookup=lookup, intake=ground.intake, post=ground.post, fan_out=ground.fan_out
+    )
+    app[keys.ADMISSION] = Admission(
+        catalogue=catalogue,
+        intake=ground.intake,
+        post=ground.post,
+        status=lookup.status,
+        backlog=backlog,
+        metrics=metrics,
+        clock=clock,
+        max_age=settings.max_age,
+    )
+    app.add_routes(ROUTES)
+    server = HttpServer(
+        app,
+        host=settings.host,
+        port=settings.port,
+        reuse_port=settings.reuse_port,
+        heads=heads,
+        readiness=readiness,
+        say_goodbye=hub.drain,
+        grace=settings.drain * _REQUESTS_SHARE,
+    )
+    listener = Listener(hub, ground.reads, clock)
+    _measure(metrics, hub, server, ground)
+    return Front(app=app, hub=hub, listener=listener, heads=heads, backlog=backlog, server=server)
+
+
+def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:
+    """Show what can be read off at any moment."""
+    metrics.gauge("uketsuke_watchers", "Streams that follow a job", lambda: len(hub))
+    metrics.gauge("uketsuke_connections", "Open connections", lambda: server.open_connections)
+    metrics.gauge(
+        "uketsuke_pool_free", "Database connections that nobody uses", ground.free_connections
+    )
+    metrics.gauge("uketsuke_broker_up", "Whether submits wait for confirms", ground.broker_is_up)
+
+
+def refuse_strangers(settings: FrontSettings) -> None:
+    """Refuse to start where anybody could reach a service that asks nobody who he is."""
+    if settings.allow_anonymous or settings.host == "localhost":
+        return
+    try:
+        is_ours = ip_address(settings.host).is_loopback
+    except ValueError:
+        is_ours = False
+    if not is_ours:
+        raise BadSettings(
+            f"UKETSUKE_HOST: {settings.host} can be reached from other machines, and no API key "
+            "is configured: everybody who reaches it could submit, read and cancel every job. "
+            "Listen on 127.0.0.1, or set UKETSUKE_ALLOW_ANONYMOUS=yes if that is what you want."
+        )
+
+
+@asynccontextmanager
+async def _pool(settings: FrontSettings) -> AsyncIterator[Pool]:
+    url = settings.database_url.get_secret_value()
+    size = settings.pool_size
+    async with open_pool(url, size=size, name="uketsuke front", patience=_PATIENCE) as pool:
+        yield pool

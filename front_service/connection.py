@@ -1,0 +1,70 @@
+"""One connection of a client, with what aiohttp leaves open: a limit on silence and on floods."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from front_service.api.answers import problem
+from front_service.heads import Heads
+from front_service.push.frames import FrameMeter
+from front_service.refusals import Bug
+from shared.contract import headers
+from shared.contract.errors import Malformed, UketsukeError
+from shared.runtime.track import fresh_track_id
+
+log: Final = structlog.get_logger()
+
+
+class Connection(web.RequestHandler):
+    """A connection whose first head is timed, and whose broken requests get a problem document."""
+
+    __slots__ = ("_frames", "_heads")
+
+    def __init__(self, heads: Heads, manager: web.Server, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._heads = heads
+        self._frames: FrameMeter | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._heads.connected(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._heads.done(self)
+        super().connection_lost(exc)
+
+    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
+        """Put the parser of a WebSocket behind a meter."""
+        self._frames = FrameMeter(parser)
+        super().set_parser(cast("Any", self._frames), data_received_cb)
+
+    def on_flood(self, act: Callable[[], None]) -> None:
+        """Say what is to be done when the peer of a WebSocket sends too many frames."""
+        if self._frames is not None:
+            self._frames.on_flood = act
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP; a request that is one has its answer from the middleware."""
+        track_id = fresh_track_id()
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            raise ConnectionError("there is nobody to tell, or too late")
+        if isinstance(exc, HttpProcessingError):
+            log.info("broken request", why=message, track_id=track_id)
+            error: UketsukeError = Malformed("This is not HTTP as it should be.")
+        else:
+            log.error("request failed", status=status, exc_info=exc, track_id=track_id)
+            error = Bug()
+        response = problem(error, track_id)
+        response.headers[headers.TRACK_ID] = track_id
+        response.force_close()
+        return response

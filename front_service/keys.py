@@ -1,0 +1,28 @@
+"""Under which names the application and each request carry what handlers need."""
+
+from typing import Final
+
+from aiohttp import web
+
+from front_service.admission import Admission
+from front_service.control import Control
+from front_service.health import Readiness
+from front_service.identity import Principal
+from front_service.lookup import Lookup
+from front_service.push.stream import Streams
+from front_service.uploads import Uploads
+from shared.runtime.metrics import FrontMetrics
+from shared.runtime.settings import FrontSettings
+
+ADMISSION: Final = web.AppKey("admission", Admission)
+CONTROL: Final = web.AppKey("control", Control)
+LOOKUP: Final = web.AppKey("lookup", Lookup)
+UPLOADS: Final = web.AppKey("uploads", Uploads)
+STREAMS: Final = web.AppKey("streams", Streams)
+METRICS: Final = web.AppKey("metrics", FrontMetrics)
+READINESS: Final = web.AppKey("readiness", Readiness)
+SETTINGS: Final = web.AppKey("settings", FrontSettings)
+
+TRACK_ID: Final = web.RequestKey("track_id", str)
+MARKS: Final = web.RequestKey[dict[str, str]]("marks", dict)  # headers of every answer
+PRINCIPAL: Final = web.RequestKey("principal", Principal)

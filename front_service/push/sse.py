@@ -1,0 +1,91 @@
+"""Server-sent events ``GET /api/jobs/{id}/events``: the same frames for plain ``EventSource``."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from front_service.keys import MARKS, PRINCIPAL, STREAMS
+from front_service.push.hub import Draining
+from front_service.push.socket import shrink
+from front_service.push.story import Frame
+from front_service.push.stream import Stream, read_after
+from shared.contract.errors import Gone, Malformed, Unavailable
+
+_HEARTBEAT: Final = 15.0  # seconds between two signs of life
+_PATIENCE: Final = 10.0  # seconds for one write to leave
+_PREFACE: Final = b"retry: 3000\n\n"
+_ALIVE: Final = b": alive\n\n"
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """Tell until the ending. ``Last-Event-ID`` and ``?after=`` resume."""
+    seen = _last_event_id(request)
+    after = seen if seen is not None else read_after(request.query.get("after"))
+    streams, tenant = request.app[STREAMS], request[PRINCIPAL].tenant
+    try:
+        async with streams.open(tenant, request.match_info["id"], after) as stream:
+            if seen is not None and stream.is_nothing_new:
+                return web.Response(status=204)  # the one answer after which nobody asks again
+            response = await _begin(request)
+            await _tell(request, response, stream)
+    except Draining:
+        raise Unavailable("This replica is about to stop.", retry_after=1) from None
+    return response
+
+
+async def _begin(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={
+            hdrs.CONTENT_TYPE: "text/event-stream",
+            hdrs.CACHE_CONTROL: "no-store",
+            hdrs.SERVER: "uketsuke",
+            "X-Accel-Buffering": "no",  # or a proxy would keep the events for itself
+            "X-Content-Type-Options": "nosniff",
+        }
+        | request[MARKS]
+    )
+    if request.transport is not None:
+        shrink(request.transport)
+    await response.prepare(request)
+    return response
+
+
+async def _tell(request: web.Request, response: web.StreamResponse, stream: Stream) -> None:
+    body = _PREFACE
+    while True:
+        await _send(request, response, body)
+        if stream.is_over:
+            return
+        try:
+            async with asyncio.timeout(_HEARTBEAT):
+                body = b"".join(map(_event, await stream.next()))
+        except TimeoutError:
+            body = _ALIVE
+        except (Draining, Gone):
+            return  # the client dials again, and finds another replica or is told so
+
+
+async def _send(request: web.Request, response: web.StreamResponse, body: bytes) -> None:
+    """Write; a reader that takes nothing for a while is cut off."""
+    line = request.transport
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await response.write(body)
+    except TimeoutError:
+        if line is not None:
+            line.abort()
+        raise ConnectionError("the reader takes nothing") from None
+
+
+def _event(frame: Frame) -> bytes:
+    number = b"" if frame.sequence is None else b"id: %d\n" % frame.sequence
+    return number + b"data: " + frame.body + b"\n\n"
+
+
+def _last_event_id(request: web.Request) -> int | None:
+    """Read what an ``EventSource`` repeats by itself; nonsense means from the start."""
+    try:
+        return read_after(request.headers.get(hdrs.LAST_EVENT_ID))
+    except Malformed:
+        return None

@@ -1,0 +1,87 @@
+"""WebSocket ``/jobs/{id}``: a snapshot, then a frame for each event, until the ending."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+
+from front_service.keys import MARKS, PRINCIPAL, STREAMS
+from front_service.push.hub import Draining
+from front_service.push.socket import (
+    GOING_AWAY,
+    GONE,
+    INTERNAL,
+    NORMAL,
+    PeerLost,
+    Socket,
+)
+from front_service.push.stream import Stream, read_after
+from front_service.refusals import NoUpgrade
+from shared.contract.errors import Gone, Malformed, Unavailable
+
+log: Final = structlog.get_logger()
+
+
+async def watch(request: web.Request) -> web.StreamResponse:
+    """``GET /jobs/{id}``, upgraded. ``?after=<sequence>`` resumes."""
+    if request.headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
+        raise NoUpgrade
+    if hdrs.SEC_WEBSOCKET_PROTOCOL in request.headers:
+        raise Malformed("There is no subprotocol here.")
+    after = read_after(request.query.get("after"))
+    streams, tenant = request.app[STREAMS], request[PRINCIPAL].tenant
+    try:
+        async with streams.open(tenant, request.match_info["id"], after) as stream:
+            socket = await Socket.accept(request, request[MARKS])
+            await _talk(socket, stream)
+    except Draining:
+        raise Unavailable("This replica is about to stop.", retry_after=1) from None
+    return socket.response
+
+
+async def _talk(socket: Socket, stream: Stream) -> None:
+    """Tell until the ending or until the peer leaves, whichever comes first."""
+    telling = asyncio.create_task(_tell(socket, stream), name="socket")
+    try:
+        with suppress(PeerLost):
+            await socket.hear()
+            await asyncio.wait([telling])  # it is saying good-bye
+    finally:
+        telling.cancel()
+        await asyncio.wait([telling])
+        socket.abort()
+    if not telling.cancelled() and (error := telling.exception()) is not None:
+        raise error
+
+
+async def _tell(socket: Socket, stream: Stream) -> None:
+    with suppress(PeerLost):
+        try:
+            while not stream.is_over:
+                await _tell_next(socket, stream)
+        except Draining:
+            await socket.close(GOING_AWAY, b"come back")
+        except Gone:
+            await socket.close(GONE, b"gone")
+        except PeerLost:
+            raise
+        except Exception:
+            await socket.close(INTERNAL)
+            raise
+        else:
+            await socket.close(NORMAL)
+
+
+async def _tell_next(socket: Socket, stream: Stream) -> None:
+    """Send what comes next, or ask for a sign of life when it is time for that."""
+    try:
+        async with asyncio.timeout_at(socket.ping_at):
+            frames = await stream.next()
+    except TimeoutError:
+        frames = []
+    for frame in frames:
+        await socket.send(frame.body)
+    if asyncio.get_running_loop().time() >= socket.ping_at:
+        await socket.ping()

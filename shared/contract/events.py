@@ -1,0 +1,47 @@
+"""The numbered history of a job, and the news of it that travel between processes.
+
+News carry identity only: which job, up to which number. What is shown to a client is always
+read from the store, so that forged, lost or doubled news can neither lie nor hide anything.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from shared.contract.ids import JobId, parse_uuid
+
+ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """One line of a job's history. *kind* is ``accepted`` or the state that was entered."""
+
+    sequence: int
+    kind: str
+    at: datetime
+    attempt: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something was stored about *job_id*: events up to *sequence*, or progress after it."""
+
+    job_id: JobId
+    sequence: int
+
+
+def encode_news(news: list[News]) -> bytes:
+    return orjson.dumps({"v": 1, "news": [[str(n.job_id), n.sequence] for n in news]})
+
+
+def decode_news(body: bytes) -> list[News]:
+    """Read what another process published; whatever is not news is passed over."""
+    try:
+        rows = orjson.loads(body)["news"]
+        pairs = [(parse_uuid(row[0]), int(row[1])) for row in rows]
+    except (ValueError, TypeError, KeyError, IndexError):
+        return []
+    return [News(JobId(job_id), sequence) for job_id, sequence in pairs if job_id is not None]

@@ -1,0 +1,1 @@
+"""What a running process needs whatever it does: settings, logs, clock, group commit, stopping."""

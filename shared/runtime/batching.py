@@ -1,0 +1,100 @@
+"""Group commit: calls that arrive together share one write.
+
+A flush starts at once when nothing is under way; what arrives meanwhile forms the next batch.
+So a lone call waits for nobody, and a crowd pays for few transactions.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+Flush = Callable[[Sequence[Item]], Awaitable[Sequence[Answer | BaseException]]]
+
+
+class Batcher(Generic[Item, Answer]):
+    """Collect items for *flush*, which answers each in its place: a value, or an exception.
+
+    An error that *flush* itself raises goes to every item of that batch. A caller that goes
+    away takes back what still waits; from a batch under way it takes nothing (that is one
+    promise).
+    """
+
+    def __init__(
+        self,
+        flush: Flush[Item, Answer],
+        *,
+        most: int,
+        at_once: int = 1,
+        linger: float = 0.0,
+        name: str = "batch",
+    ) -> None:
+        self._flush, self._most, self._at_once, self._name = flush, most, at_once, name
+        self._linger = linger  # seconds to gather first, where nobody waits for the answer
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._writers = 0  # those that will look for waiting items once more
+
+    def offer(self, item: Item) -> asyncio.Future[Answer]:
+        """Hand in *item* without waiting; the future tells its answer."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._writers < self._at_once:
+            self._start()
+        return future
+
+    async def submit(self, item: Item) -> Answer:
+        """Hand in *item* and wait until its batch is written."""
+        return await self.offer(item)
+
+    async def drain(self) -> None:
+        """Wait until nothing is waiting or under way."""
+        while self._under_way:
+            await asyncio.wait(tuple(self._under_way))
+
+    def _start(self) -> None:
+        self._writers += 1
+        task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                if self._linger:
+                    await asyncio.sleep(self._linger)
+                size = min(len(self._waiting), self._most)
+                batch = [self._waiting.popleft() for _ in range(size)]
+                await self._write([one for one in batch if not one[1].cancelled()])
+        finally:  # in the same breath as the last look: what comes after it starts another
+            self._writers -= 1
+
+    async def _write(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        if not batch:
+            return
+        try:
+            answers = await self._flush([item for item, _ in batch])
+            answered = list(zip(batch, answers, strict=True))
+        except BaseException as error:  # every caller learns of it, and a cancel goes on its way
+            for _, future in batch:
+                _settle(future, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, future), answer in answered:
+            _settle(future, answer)
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(answer, asyncio.CancelledError):
+        future.cancel()
+    elif isinstance(answer, BaseException):
+        future.set_exception(answer)
+        future.exception()  # whoever offered without waiting must not be warned about it
+    else:
+        future.set_result(answer)

@@ -1,0 +1,30 @@
+"""Read job types and handlers from the modules that the settings name."""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+
+from shared.contract.authoring import Handler, handlers_in
+from shared.contract.job_types import Catalogue, JobType, job_types_in
+
+BUILT_IN_JOB_TYPES = ("shared.job_types.demo", "shared.job_types.documents")
+
+
+def load_job_types(modules: Iterable[str]) -> Catalogue:
+    """Import *modules* and collect what they define; raise ``ValueError`` for a doubled name."""
+    found: dict[int, JobType] = {}
+    for module in modules:
+        for job_type in job_types_in(vars(import_module(module))):
+            found[id(job_type)] = job_type  # the same object may be imported by several modules
+    return Catalogue(found.values())
+
+
+def load_handlers(modules: Iterable[str], catalogue: Catalogue) -> Mapping[str, Handler]:
+    """Import *modules* and collect their handlers; each must be for a type that is known."""
+    handlers: dict[str, Handler] = {}
+    for module in modules:
+        for job_type, handler in handlers_in(vars(import_module(module))).items():
+            if catalogue.get(job_type.name) is not job_type:
+                raise ValueError(f"{module}: {job_type.name} is not among the job types")
+            if handlers.setdefault(job_type.name, handler) is not handler:
+                raise ValueError(f"{module}: {job_type.name} already has a handler")
+    return handlers

@@ -1,0 +1,83 @@
+"""Run the services of a process and stop them in order.
+
+The first failure stops the house; stopping is a walk in reverse, each service within its grace.
+"""
+
+import asyncio
+import gc
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class Service(Protocol):
+    """Something that runs until it is cancelled, and then ends by itself in its own time."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self) -> None: ...
+
+
+class Afterwards:
+    """Does one thing when it is stopped: after the services started later, before the others."""
+
+    def __init__(self, name: str, do: Callable[[], Awaitable[None]], *, within: float) -> None:
+        self.name, self._do, self._within = name, do, within
+
+    async def run(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            async with asyncio.timeout(self._within):
+                await self._do()
+
+
+class ServiceEnded(Exception):
+    """A service that should run for ever came back."""
+
+
+async def serve(services: Sequence[Service], stop: asyncio.Event) -> None:
+    """Run every service until *stop* is set; the first failure stops them all and is raised."""
+    tasks = [asyncio.create_task(service.run(), name=service.name) for service in services]
+    waiting = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait([*tasks, waiting], return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in tasks if task.done()]
+    finally:
+        waiting.cancel()
+        for task in reversed(tasks):  # last started, first stopped, one at a time
+            await _stop(task)
+    for task in failed:
+        error = task.exception() if not task.cancelled() else None
+        raise error or ServiceEnded(task.get_name())
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("service failed", name=task.get_name(), exc_info=error)
+
+
+def spare_the_collector() -> None:
+    """Let the garbage collector pass over what lives as long as the process.
+
+    Thousands of short-lived objects a second would else make it walk all modules again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 20)
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Give the event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

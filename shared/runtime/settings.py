@@ -1,0 +1,154 @@
+"""What the environment may tell a process, read once, typed, with the unit in the type.
+
+A bad environment refuses to start and names every mistake; secrets never print.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.runtime.catalogue import BUILT_IN_JOB_TYPES
+from shared.runtime.logs import LogFormat
+
+PREFIX: Final = "UKETSUKE_"
+
+_NOT_OURS = frozenset({"LOCAL_DIR", "PG_BIN", "RABBITMQ_SBIN", "URL", "TOKEN"})
+"""Names with our prefix that other programs of the project read."""
+
+
+def _seconds(value: object) -> object:
+    return float(value) if isinstance(value, str) else value
+
+
+def _listed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+
+
+class BadSettings(Exception):
+    """The environment cannot be used; the text names every mistake."""
+
+
+class CommonSettings(BaseSettings):
+    """What both services read."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    database_url: SecretStr = Field(min_length=1)
+    amqp_url: SecretStr = Field(
+        min_length=1, description="one address, or several of one cluster with commas"
+    )
+    blob_dir: Path = Path(".local/blobs")
+    job_types: Listed = Field(default=(), description="modules with job types beside the built-in")
+    log_format: LogFormat = "json"
+    log_level: str = "info"
+    confirm_wait: Seconds = Field(
+        default=timedelta(seconds=1),
+        ge=timedelta(0),
+        description="how long a 202 waits for the broker",
+    )
+    max_age: Seconds = Field(
+        default=timedelta(days=7),
+        ge=timedelta(seconds=1),
+        description="deadline of a job whose request and type name none",
+    )
+    pool_size: int = Field(default=8, ge=2, le=100, description="connections to PostgreSQL")
+    drain: Seconds = Field(
+        default=timedelta(seconds=25),
+        ge=timedelta(0),
+        description="less than the grace period of the pod",
+    )
+
+    @field_validator("log_level")
+    @classmethod
+    def _is_a_level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError("must be debug, info, warning or error")
+        return value.lower()
+
+    @property
+    def job_type_modules(self) -> tuple[str, ...]:
+        return (*BUILT_IN_JOB_TYPES, *self.job_types)
+
+
+class FrontSettings(CommonSettings):
+    """What the front service reads."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65_535)
+    reuse_port: bool = Field(default=False, description="several fronts of one host on one port")
+    max_body: int = Field(default=1_048_576, ge=1_024, description="bytes of a submit")
+    max_upload: int = Field(default=2**30, ge=1_024, description="bytes of one uploaded file")
+    max_outbox: int = Field(default=100_000, ge=1, description="rows; above, submits get 503")
+    status_redirect: bool = Field(default=False, description="303 to the result once completed")
+    allow_anonymous: bool = Field(default=False, description="take callers beyond loopback")
+    allowed_origins: Listed = ()
+
+
+class BackSettings(CommonSettings):
+    """What the back service reads."""
+
+    handlers: Listed = Field(default=(), description="modules with handlers beside the built-in")
+    pools: Listed = Field(
+        default=("default",), min_length=1, description="the pools whose jobs it runs"
+    )
+    concurrency: int = Field(default=16, ge=1, le=10_000, description="attempts that run at once")
+    prefetch: int = Field(
+        default=4, ge=1, le=1_000, description="knocks the broker may buffer for one queue"
+    )
+    turn: int = Field(default=20, ge=1, le=10_000, description="jobs in a row of one key")
+    lease: Seconds = Field(default=timedelta(seconds=10), ge=timedelta(seconds=2))
+    max_crashes: int = Field(
+        default=3, ge=1, description="workers that one job may end before it fails as crash_loop"
+    )
+    max_result: int = Field(default=16 * 2**20, ge=1_024, description="bytes of a result")
+    preload: bool = Field(
+        default=True, description="import what child processes need before the first one does"
+    )
+    child_memory: int = Field(default=2**30, ge=2**26, description="bytes of a child process")
+    child_niceness: int = Field(default=10, ge=0, le=19)
+    fetch_allow_cidrs: Listed = Field(
+        default=(), description="private networks that files may be fetched from"
+    )
+    probe_host: str = "127.0.0.1"
+    probe_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="for /livez, /readyz and /metrics; else none"
+    )
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def read_settings(kind: type[S]) -> S:
+    """Read *kind* from the environment, or raise ``BadSettings`` with a line for each mistake."""
+    try:
+        return kind()
+    except ValidationError as error:
+        lines = [
+            f"{PREFIX}{'_'.join(map(str, mistake['loc'])).upper()}: {mistake['msg']}"
+            for mistake in error.errors(include_url=False, include_input=False)
+        ]
+        raise BadSettings("\n".join(lines)) from error
+
+
+def unknown_names(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """List variables with our prefix that nobody reads: most often a slip of the pen."""
+    known = {
+        name.upper() for kind in (FrontSettings, BackSettings) for name in kind.model_fields
+    } | _NOT_OURS
+    ours = (name for name in environment if name.startswith(PREFIX))
+    return sorted(
+        name
+        for name in ours
+        if name.removeprefix(PREFIX) not in known and not name.startswith(PREFIX + "TEST_")
+    )

@@ -1,0 +1,1 @@
+"""The only SQL of the project: what PostgreSQL is asked, and how its answers become values."""

@@ -1,0 +1,123 @@
+"""Bring a database to the schema this code needs: ``python -m shared.store.migrate``.
+
+Each file of ``migrations/`` runs once, in the order of its number. A file that was changed
+after it ran is an error. Several replicas may start this at once: one works, the others wait.
+"""
+
+import asyncio
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+FOLDER: Final = Path(__file__).parent / "migrations"
+_LOCK: Final = 0x756B6574  # any number that is ours: "uket"
+_PATIENCE: Final = 120.0  # seconds that one replica waits for another
+_NO_TRANSACTION: Final = "-- migrate:no-transaction"
+_LEDGER: Final = """
+CREATE TABLE IF NOT EXISTS migrations (
+    name text PRIMARY KEY, sha256 text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())
+"""
+
+
+class MigrationFailed(Exception):
+    """The schema is not what this code needs; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def migrations(folder: Path = FOLDER) -> list[Migration]:
+    files = sorted(folder.glob("[0-9]*.sql"))
+    return [Migration(name=file.stem, text=file.read_text(encoding="utf-8")) for file in files]
+
+
+async def migrate(url: str, folder: Path = FOLDER) -> list[str]:
+    """Run what is missing and name it; raise ``MigrationFailed`` if that cannot be."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await _lock(connection)  # ends with the session
+        await connection.execute(_LEDGER)
+        ran = await _ledger(connection)
+        todo = [m for m in migrations(folder) if _is_missing(m, ran)]
+        for migration in todo:
+            await _run(connection, migration)
+        return [migration.name for migration in todo]
+    finally:
+        await connection.close()
+
+
+async def missing(url: str, folder: Path = FOLDER) -> list[str]:
+    """Name the migrations that the database at *url* still lacks."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        if await connection.fetchval("SELECT to_regclass('migrations')") is None:
+            return [m.name for m in migrations(folder)]
+        ran = await _ledger(connection)
+        return [m.name for m in migrations(folder) if _is_missing(m, ran)]
+    finally:
+        await connection.close()
+
+
+async def _lock(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Poll for the lock: a session that waits inside PostgreSQL would hold a snapshot."""
+    async with asyncio.timeout(_PATIENCE):
+        while not await connection.fetchval(  # noqa: ASYNC110  another process holds it
+            "SELECT pg_try_advisory_lock($1)", _LOCK
+        ):
+            await asyncio.sleep(0.2)
+
+
+async def _ledger(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, str]:
+    rows = await connection.fetch("SELECT name, sha256 FROM migrations")
+    return {row["name"]: row["sha256"] for row in rows}
+
+
+def _is_missing(migration: Migration, ran: dict[str, str]) -> bool:
+    known = ran.get(migration.name)
+    if known is not None and known != migration.sha256:
+        raise MigrationFailed(f"{migration.name} was changed after it had run")
+    return known is None
+
+
+async def _run(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    note = "INSERT INTO migrations (name, sha256) VALUES ($1, $2)"
+    try:
+        if migration.text.startswith(_NO_TRANSACTION):
+            await connection.execute(migration.text)
+            await connection.execute(note, migration.name, migration.sha256)
+            return
+        async with connection.transaction():
+            await connection.execute(migration.text)
+            await connection.execute(note, migration.name, migration.sha256)
+    except asyncpg.PostgresError as error:
+        raise MigrationFailed(f"{migration.name}: {error}") from error
+
+
+def main() -> int:
+    url = os.environ.get("UKETSUKE_DATABASE_URL")
+    if not url:
+        print("UKETSUKE_DATABASE_URL is not set", file=sys.stderr)  # noqa: T201  a command
+        return 2
+    try:
+        done = asyncio.run(migrate(url))
+    except (MigrationFailed, OSError, asyncpg.PostgresError, TimeoutError) as error:
+        print(f"migration failed: {error}", file=sys.stderr)  # noqa: T201  a command
+        return 1
+    print("schema is up to date" if not done else f"ran {', '.join(done)}")  # noqa: T201  a command
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

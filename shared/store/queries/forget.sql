@@ -1,0 +1,17 @@
+-- forget: clean ended jobs up, and leave a tombstone each: 410 from now on.
+WITH gone AS (
+    DELETE FROM jobs
+     WHERE id IN (SELECT id FROM jobs
+                   WHERE id = ANY($1::uuid[]) AND expires_at < clock_timestamp()
+                   ORDER BY id FOR UPDATE SKIP LOCKED)
+    RETURNING id, tenant, key
+), events AS (
+    DELETE FROM job_events USING gone WHERE job_events.job_id = gone.id
+), named AS (
+    DELETE FROM effects USING gone WHERE effects.job_id = gone.id
+), uses AS (
+    DELETE FROM blob_uses USING gone WHERE blob_uses.job_id = gone.id
+), buried AS (
+    INSERT INTO tombstones (tenant, job_id) SELECT tenant, id FROM gone ON CONFLICT DO NOTHING
+)
+SELECT id, tenant, key FROM gone;

@@ -1,0 +1,85 @@
+"""What readers are told of jobs: one tenant's, never another's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from shared.contract.errors import Gone, UnknownJob
+from shared.contract.events import JobEvent
+from shared.contract.ids import JobId, TenantId
+from shared.contract.jobs import JobView
+from shared.contract.states import State
+from shared.contract.status import MOST_INLINE
+from shared.store.pool import Pool
+from shared.store.rows import job_event, job_view
+from shared.store.sql import statement
+
+_UNBOUNDED: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which jobs a list shows; ``None`` means any."""
+
+    states: Sequence[State] | None = None
+    type: str | None = None
+    ordering_key: str | None = None
+    tag: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+class Reads:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def job(self, tenant: TenantId, job_id: JobId, *, whole: bool = False) -> JobView:
+        """Read one job; *whole* brings its result however large it is.
+
+        Raises ``Gone`` for one that was cleaned up, ``UnknownJob`` for one that never was.
+        """
+        most = _UNBOUNDED if whole else MOST_INLINE
+        row = await self._pool.fetchrow(statement("job"), tenant, job_id, most)
+        if row is not None:
+            return job_view(row)
+        if await self._pool.fetchval(statement("tombstone"), tenant, job_id):
+            raise Gone
+        raise UnknownJob
+
+    async def history(
+        self, wanted: Mapping[tuple[TenantId, JobId], int]
+    ) -> dict[JobId, tuple[JobView, list[JobEvent]]]:
+        """Read many jobs with their events after a number each; unknown ones are left out.
+
+        The jobs are read after the events, so that a job is never older than its last event.
+        """
+        ids = [job_id for _, job_id in wanted]
+        tenants = [tenant for tenant, _ in wanted]
+        async with self._pool.connection() as connection:
+            events = await connection.fetch(statement("history"), ids, list(wanted.values()))
+            rows = await connection.fetch(statement("job_batch"), tenants, ids, MOST_INLINE)
+        views = {row["id"]: (job_view(row), list[JobEvent]()) for row in rows}
+        for event in events:
+            if event["job_id"] in views:
+                views[event["job_id"]][1].append(job_event(event))
+        return views
+
+    async def jobs(
+        self, tenant: TenantId, filters: Filters, *, limit: int, before: JobId | None = None
+    ) -> list[JobView]:
+        """Read a page of jobs, newest first; *before* is the last id of the page before."""
+        rows = await self._pool.fetch(
+            statement("list"),
+            tenant,
+            before,
+            None if filters.states is None else [str(state) for state in filters.states],
+            filters.type,
+            filters.ordering_key,
+            filters.tag,
+            filters.created_after,
+            filters.created_before,
+            limit,
+            MOST_INLINE,
+        )
+        return [job_view(row) for row in rows]

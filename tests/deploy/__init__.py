@@ -1,0 +1,1 @@
+"""The local stack: how it starts, survives, and refuses."""

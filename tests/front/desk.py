@@ -1,0 +1,104 @@
+"""The real front service on a loopback port, over a store in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from front_service.app import Front, Ground, build_front
+from shared.blobs.store import open_blobs
+from shared.contract.ids import JobId, parse_uuid
+from shared.runtime.clock import SystemClock
+from shared.runtime.serving import serve
+from shared.runtime.settings import FrontSettings
+from tests.front.job_types import CATALOGUE
+from tests.front.memory import Loudspeaker, MemoryPost, MemoryStore
+
+
+def settings(**values: Any) -> FrontSettings:
+    given = {"database_url": "postgres://nowhere", "amqp_url": "amqp://nowhere"} | values
+    return FrontSettings(**given).model_copy(update={"port": 0})
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """One front replica and what it stands on."""
+
+    url: str
+    port: int
+    store: MemoryStore
+    post: MemoryPost
+    air: Loudspeaker
+    front: Front
+    session: aiohttp.ClientSession
+    stop: asyncio.Event
+    served: "asyncio.Task[None]"
+
+    async def submit(self, path: str = "demo/echo", **members: Any) -> JobId:
+        async with self.session.post(f"{self.url}/api/{path}", json=members) as response:
+            assert response.status == 202, await response.text()
+            job_id = parse_uuid((await response.json())["jobId"])
+        assert job_id is not None
+        return JobId(job_id)
+
+    def tell(self, *job_ids: JobId) -> None:
+        """Say on the air that something happened to *job_ids*."""
+        self.air.offer(self.store.news(*job_ids))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Give the loop its turns until *condition* holds; bounded."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  what is looked at announces nothing
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def open_desk(
+    folder: Path,
+    *,
+    store: MemoryStore | None = None,
+    air: Loudspeaker | None = None,
+    **values: Any,
+) -> AsyncIterator[Desk]:
+    """Serve a desk; several may share a store and the air."""
+    store, post, air = store or MemoryStore(), MemoryPost(), air or Loudspeaker()
+    async with AsyncExitStack() as stack:
+        blobs = await stack.enter_async_context(open_blobs(folder))
+        ground = Ground(
+            intake=store,
+            reads=store,
+            post=post,
+            fan_out=air,
+            blobs=blobs,
+            blob_rows=store,
+            broker_is_up=lambda: post.answer is True,
+            outbox_depth=post.depth,
+            free_connections=lambda: 8,
+        )
+        front = build_front(settings(**values), CATALOGUE, ground, clock=SystemClock())
+        air.ears.append(front.listener.hear)
+        stop = asyncio.Event()
+        served = asyncio.create_task(serve(front.services, stop))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        port = await front.server.port
+        try:
+            yield Desk(
+                url=f"http://127.0.0.1:{port}",
+                port=port,
+                store=store,
+                post=post,
+                air=air,
+                front=front,
+                session=session,
+                stop=stop,
+                served=served,
+            )
+        finally:
+            stop.set()
+            with suppress(asyncio.CancelledError):
+                await served

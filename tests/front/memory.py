@@ -1,0 +1,236 @@
+"""A store in memory with the verbs that the front service asks of the real one."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from shared.contract.authoring import Blob
+from shared.contract.errors import (
+    Gone,
+    IdempotencyMismatch,
+    Invalid,
+    Unavailable,
+    UnknownBlob,
+    UnknownJob,
+)
+from shared.contract.events import ACCEPTED, JobEvent, News, encode_news
+from shared.contract.ids import BlobId, JobId, TenantId
+from shared.contract.jobs import Accepted, JobView, Submission
+from shared.contract.states import ENDINGS, MOVES, Move, State
+from shared.contract.status import MOST_INLINE
+from shared.store.intake import Admitted, Cancelled
+from shared.store.reads import Filters
+from shared.store.rows import OutboxRow
+
+
+class MemoryStore:
+    """Jobs, their events and blobs; *is_away* makes every question fail."""
+
+    def __init__(self) -> None:
+        self.views: dict[JobId, JobView] = {}
+        self.events: dict[JobId, list[JobEvent]] = {}
+        self.submissions: dict[JobId, Submission] = {}
+        self.tombstones: set[JobId] = set()
+        self.blobs: dict[BlobId, Blob] = {}
+        self.owners: dict[BlobId, TenantId] = {}
+        self.keys: dict[tuple[TenantId, str, str], tuple[bytes, JobId]] = {}
+        self.is_away = False
+        self.questions = 0
+        self.after_history: Callable[[], None] = lambda: None
+        self._ticks = 0
+
+    async def admit(self, submission: Submission) -> Admitted:
+        self._answer()
+        for blob_id in submission.blobs:
+            if blob_id not in self.blobs:
+                raise Invalid([{"pointer": "", "detail": f"there is no blob {blob_id}"}])
+        if (name := submission.idempotency) is not None:
+            key = (submission.tenant, name.caller, name.key)
+            fingerprint, known = self.keys.setdefault(key, (name.fingerprint, submission.id))
+            if fingerprint != name.fingerprint:
+                raise IdempotencyMismatch
+            if known != submission.id:
+                at = self.views[known].created_at
+                return Admitted(accepted=Accepted(job_id=known, at=at, replayed=True))
+        view = _view(submission, self._now())
+        self.submissions[view.id] = submission
+        self.views[view.id] = view
+        self.events[view.id] = [_event(view, ACCEPTED)]
+        row = OutboxRow(
+            id=len(self.views), route="r", job_ids=(view.id,), keyed=False, track_ids=""
+        )
+        is_due = view.state is State.QUEUED
+        accepted = Accepted(job_id=view.id, at=view.created_at)
+        return Admitted(accepted=accepted, row=row if is_due else None)
+
+    async def cancel(self, tenant: TenantId, job_id: JobId) -> Cancelled | None:
+        self._answer()
+        view = self.views.get(job_id)
+        if view is None or view.tenant != tenant or view.state not in MOVES[Move.CANCEL]:
+            return None
+        moved = self.move(job_id, MOVES[Move.CANCEL][view.state])
+        return Cancelled(state=moved.state, news=News(job_id, moved.sequence), rows=())
+
+    async def job(self, tenant: TenantId, job_id: JobId, *, whole: bool = False) -> JobView:
+        self._answer()
+        view = self.views.get(job_id)
+        if view is not None and view.tenant == tenant:
+            too_large = not whole and len(view.result or b"") > MOST_INLINE
+            return replace(view, result=None) if too_large else view
+        raise Gone if job_id in self.tombstones else UnknownJob
+
+    async def history(
+        self, wanted: Mapping[tuple[TenantId, JobId], int]
+    ) -> dict[JobId, tuple[JobView, list[JobEvent]]]:
+        self._answer()
+        found = {
+            job_id: (view, [e for e in self.events[job_id] if e.sequence > after])
+            for (tenant, job_id), after in wanted.items()
+            if (view := self.views.get(job_id)) is not None and view.tenant == tenant
+        }
+        self.after_history()
+        return found
+
+    async def jobs(
+        self, tenant: TenantId, filters: Filters, *, limit: int, before: JobId | None = None
+    ) -> list[JobView]:
+        self._answer()
+        newest = sorted(self.views.values(), key=lambda view: view.id, reverse=True)
+        fitting = [v for v in newest if v.tenant == tenant and _fits(v, filters)]
+        return [v for v in fitting if before is None or v.id < before][:limit]
+
+    async def add(self, tenant: TenantId, blob: Blob) -> None:
+        self._answer()
+        self.blobs[blob.id], self.owners[blob.id] = blob, tenant
+
+    async def get(self, tenant: TenantId, blob_id: BlobId) -> Blob:
+        self._answer()
+        if self.owners.get(blob_id) != tenant:
+            raise UnknownBlob
+        return self.blobs[blob_id]
+
+    def move(self, job_id: JobId, state: State, **values: object) -> JobView:
+        """Do what a worker does: bring a job to *state*, with an event."""
+        view, now = self.views[job_id], self._now()
+        moved = replace(
+            view,
+            state=state,
+            sequence=view.sequence + 1,
+            attempt=view.attempt + (state is State.RUNNING),
+            updated_at=now,
+            started_at=now if state is State.RUNNING else view.started_at,
+            completed_at=now if state in ENDINGS else None,
+            **values,  # type: ignore[arg-type]  # whatever fields the test wants changed
+        )
+        self.views[job_id] = moved
+        self.events[job_id].append(_event(moved, state))
+        return moved
+
+    def progress(self, job_id: JobId, percent: int, message: str | None = None) -> JobView:
+        """Do what a worker does: say how far it is, without an event."""
+        view = self.views[job_id]
+        self.views[job_id] = replace(
+            view, progress=percent, message=message, updated_at=self._now()
+        )
+        return self.views[job_id]
+
+    def news(self, *job_ids: JobId) -> bytes:
+        """Write the message that tells of the present state of *job_ids*."""
+        return encode_news([News(job_id, self.views[job_id].sequence) for job_id in job_ids])
+
+    def forget(self, job_id: JobId) -> None:
+        """Do what the sweeper does."""
+        del self.views[job_id]
+        self.tombstones.add(job_id)
+
+    def _answer(self) -> None:
+        self.questions += 1
+        if self.is_away:
+            raise Unavailable("The database does not answer", retry_after=1)
+
+    def _now(self) -> datetime:
+        """Never the same moment twice, as in a database with microseconds."""
+        self._ticks += 1
+        return datetime.now(UTC) + timedelta(microseconds=self._ticks)
+
+
+class MemoryPost:
+    """Takes knocks; *answers* says whether the broker confirms."""
+
+    def __init__(self) -> None:
+        self.sent: list[OutboxRow] = []
+        self.answer: bool | Exception = True
+        self.waiting = 0
+
+    async def depth(self, most: int) -> int:
+        return min(most, self.waiting)
+
+    async def confirmed(self, row: OutboxRow) -> bool:
+        self.sent.append(row)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def send(self, rows: Iterable[OutboxRow]) -> None:
+        self.sent.extend(rows)
+
+
+class Loudspeaker:
+    """Every front replica that listens hears what one of them says."""
+
+    def __init__(self) -> None:
+        self.ears: list[Callable[[bytes], None]] = []
+
+    def offer(self, body: bytes) -> None:
+        for ear in self.ears:
+            ear(body)
+
+
+def _view(submission: Submission, now: datetime) -> JobView:
+    is_due = submission.delay is None and submission.run_at is None
+    return JobView(
+        id=submission.id,
+        tenant=submission.tenant,
+        type=submission.type,
+        state=State.QUEUED if is_due else State.SCHEDULED,
+        priority=submission.priority,
+        sequence=1,
+        attempt=0,
+        max_attempts=submission.max_attempts,
+        replays=0,
+        progress=0,
+        message=None,
+        ordering_key=submission.ordering_key,
+        tags=submission.tags,
+        track_id=submission.track_id,
+        created_at=now,
+        updated_at=now,
+        started_at=None,
+        completed_at=None,
+        due=None if is_due else submission.run_at or now + (submission.delay or timedelta()),
+        expires_at=None,
+        result=None,
+        error_code=None,
+        error=None,
+    )
+
+
+def _event(view: JobView, kind: str) -> JobEvent:
+    return JobEvent(
+        sequence=view.sequence,
+        kind=kind,
+        at=view.updated_at,
+        attempt=view.attempt,
+        error=view.error,
+    )
+
+
+def _fits(view: JobView, filters: Filters) -> bool:
+    return (
+        (filters.states is None or view.state in filters.states)
+        and filters.type in (None, view.type)
+        and filters.ordering_key in (None, view.ordering_key)
+        and (filters.tag is None or filters.tag in view.tags)
+        and (filters.created_after is None or view.created_at > filters.created_after)
+        and (filters.created_before is None or view.created_at < filters.created_before)
+    )

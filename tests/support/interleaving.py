@@ -1,0 +1,170 @@
+"""Run two or three verbs of the store statement by statement, in every order there is.
+
+Each verb gets a pool whose statements, BEGIN and COMMIT included, wait at a gate. A script says
+whose statement is next. One that waits for a lock is left waiting: the others go on, as they
+would, and it goes on by itself when the lock is free.
+"""
+
+import asyncio
+import random
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Final, cast
+
+import asyncpg
+
+from shared.store.pool import Connection, Pool
+
+Verb = Callable[[Pool], Awaitable[object]]
+
+_PATIENCE: Final = 20.0
+_LOOK: Final = 0.002
+_WAITS_FOR_A_LOCK: Final = """
+SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1
+"""
+
+
+@dataclass(slots=True)
+class _Actor:
+    """One verb, and where it stands."""
+
+    task: asyncio.Task[object] | None = None
+    go: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    at_gate: asyncio.Event = field(default_factory=asyncio.Event)
+    pid: int | None = None
+    is_free: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self.task is not None and self.task.done()
+
+    async def gate(self) -> None:
+        if self.is_free:
+            return
+        self.at_gate.set()
+        await self.go.acquire()
+        self.at_gate.clear()
+
+
+class _Stepped:
+    """A connection that asks before each statement."""
+
+    def __init__(self, connection: "Connection[Any]", actor: _Actor) -> None:
+        self._connection, self._actor = connection, actor
+
+    async def execute(self, query: str, *args: Any) -> str:
+        await self._actor.gate()
+        return await self._connection.execute(query, *args)
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        await self._actor.gate()
+        return await self._connection.fetch(query, *args)
+
+    async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
+        await self._actor.gate()
+        return await self._connection.fetchrow(query, *args)
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        await self._actor.gate()
+        return await self._connection.fetchval(query, *args)
+
+
+class _SteppedPool(Pool):
+    """Lends connections of *pool* to one actor; needs nothing of what a pool is made of."""
+
+    def __init__(self, pool: Pool, actor: _Actor) -> None:
+        self._real, self._actor = pool, actor
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
+        async with self._real.connection() as connection:
+            self._actor.pid = await connection.fetchval("SELECT pg_backend_pid()")
+            yield cast("Connection[asyncpg.Record]", _Stepped(connection, self._actor))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
+        async with self._real.connection() as connection:
+            self._actor.pid = await connection.fetchval("SELECT pg_backend_pid()")
+            async with connection.transaction():
+                yield cast("Connection[asyncpg.Record]", _Stepped(connection, self._actor))
+                await self._actor.gate()  # before COMMIT
+
+
+async def play(pool: Pool, verbs: Mapping[str, Verb], script: Sequence[str]) -> dict[str, Any]:
+    """Run *verbs* as *script* says, then let them end; answer what each came to.
+
+    A verb that raised comes to its exception. What is left of the script when a verb has ended,
+    or waits for a lock, is passed over.
+    """
+    actors = {name: _Actor() for name in verbs}
+    for name, verb in verbs.items():
+        actors[name].task = asyncio.create_task(_run(verb, pool, actors[name]), name=name)
+    async with asyncio.timeout(_PATIENCE):
+        await _settle(pool, actors.values())
+        for name in script:
+            await _step(pool, actors[name], actors.values())
+        for actor in actors.values():
+            actor.is_free = True
+            actor.go.release()
+        tasks = [actor.task for actor in actors.values() if actor.task is not None]
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    return dict(zip(actors, outcomes, strict=True))
+
+
+async def _run(verb: Verb, pool: Pool, actor: _Actor) -> object:
+    return await verb(_SteppedPool(pool, actor))
+
+
+async def _step(pool: Pool, actor: _Actor, everybody: Iterable[_Actor]) -> None:
+    """Let *actor* do one statement, if it is there to be let, and see what that sets going."""
+    if not actor.has_ended and actor.at_gate.is_set():
+        actor.at_gate.clear()
+        actor.go.release()
+        await _settle(pool, everybody)
+
+
+async def _settle(pool: Pool, actors: Iterable[_Actor]) -> None:
+    """Wait until each of *actors* is at its next gate, has ended, or waits for a lock."""
+    for actor in actors:
+        while not (actor.has_ended or actor.at_gate.is_set()):
+            await asyncio.sleep(_LOOK)
+            if actor.pid is not None and await pool.fetchval(_WAITS_FOR_A_LOCK, actor.pid):
+                break
+
+
+async def count_steps(pool: Pool, verb: Verb) -> int:
+    """Run *verb* alone and count its statements, its COMMIT included."""
+    actor = _Actor()
+    actor.task = asyncio.create_task(_run(verb, pool, actor))
+    steps = 0
+    await _settle(pool, [actor])
+    while not actor.has_ended:
+        steps += 1
+        await _step(pool, actor, [actor])
+    await actor.task
+    return steps
+
+
+def orders(steps: Mapping[str, int], *, most: int, seed: int = 1) -> Iterator[tuple[str, ...]]:
+    """List the ways to shuffle the *steps* of two verbs into one another.
+
+    All of them if they are no more than *most*; else the two in which one follows the other, and
+    as many others by lot.
+    """
+    (one, first), (other, second) = steps.items()
+    total = first + second
+    every = [frozenset(places) for places in combinations(range(total), first)]
+    if len(every) > most:
+        every = [every[0], every[-1], *random.Random(seed).sample(every[1:-1], most - 2)]
+    for places in every:
+        yield tuple(one if place in places else other for place in range(total))

@@ -1,0 +1,241 @@
+"""Group commit: a lone call waits for nobody, a crowd shares one write."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from shared.runtime.batching import Batcher
+
+
+class Desk:
+    """Notes what it is given; answers when it is let, with what it was asked."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+        self.answers: dict[int, str | BaseException] = {}
+        self.error: BaseException | None = None
+
+    async def write(self, items: Sequence[int]) -> Sequence[str | BaseException]:
+        self.batches.append(list(items))
+        await self.is_open.wait()
+        if self.error is not None:
+            raise self.error
+        return [self.answers.get(item, f"answer {item}") for item in items]
+
+
+async def settle() -> None:
+    """Let everything run that can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_lone_call_waits_for_nobody() -> None:
+    """Under light load a submit costs what its own commit costs."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=10)
+
+    assert await batcher.submit(1) == "answer 1"
+    assert desk.batches == [[1]]
+
+
+async def test_calls_of_one_moment_share_a_write() -> None:
+    """In the order in which they came, each answered in its place."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=10)
+
+    answers = await asyncio.gather(*(batcher.submit(n) for n in range(5)))
+
+    assert answers == [f"answer {n}" for n in range(5)]
+    assert desk.batches == [[0, 1, 2, 3, 4]]
+
+
+async def test_what_comes_during_a_write_forms_the_next_one() -> None:
+    """The busier it is, the more share a commit: nobody has to be told how busy it is."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=10)
+    desk.is_open.clear()
+    first = batcher.offer(0)
+    await settle()
+    others = [batcher.offer(n) for n in range(1, 5)]
+    await settle()
+    assert desk.batches == [[0]]
+
+    desk.is_open.set()
+
+    assert await asyncio.gather(first, *others) == [f"answer {n}" for n in range(5)]
+    assert desk.batches == [[0], [1, 2, 3, 4]]
+
+
+async def test_no_batch_is_larger_than_it_may_be() -> None:
+    """The first of a thousand must not wait until all thousand are written."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=3)
+
+    await asyncio.gather(*(batcher.submit(n) for n in range(8)))
+
+    assert [len(batch) for batch in desk.batches] == [3, 3, 2]
+
+
+async def test_several_writes_may_be_under_way() -> None:
+    """Where the order between batches means nothing."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=1, at_once=2)
+    desk.is_open.clear()
+
+    offers = [batcher.offer(n) for n in range(3)]
+    await settle()
+    assert desk.batches == [[0], [1]]
+
+    desk.is_open.set()
+    await asyncio.gather(*offers)
+
+
+async def test_an_error_goes_to_the_one_it_belongs_to() -> None:
+    """Its neighbours never hear of it."""
+    desk = Desk()
+    desk.answers[1] = ValueError("not you")
+    batcher = Batcher(desk.write, most=10)
+
+    answers = await asyncio.gather(*(batcher.submit(n) for n in range(3)), return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [str, ValueError, str]
+
+
+async def test_an_error_of_the_write_goes_to_all_of_its_batch() -> None:
+    """And to nobody of the next."""
+    desk = Desk()
+    desk.error = OSError("away")
+    batcher = Batcher(desk.write, most=10)
+
+    answers = await asyncio.gather(*(batcher.submit(n) for n in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [OSError] * 3
+
+    desk.error = None
+    assert await batcher.submit(7) == "answer 7"
+
+
+async def test_nobody_waits_for_ever_for_an_answer_that_is_missing() -> None:
+    """A mistake of ours: told to everybody, and not by silence."""
+
+    async def forgetful(items: Sequence[int]) -> Sequence[str]:
+        return ["answer"] * (len(items) - 1)
+
+    batcher = Batcher(forgetful, most=10)
+    offers = [batcher.offer(n) for n in range(3)]
+
+    async with asyncio.timeout(1):
+        answers = await asyncio.gather(*offers, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [ValueError] * 3
+
+
+async def test_a_cancelled_caller_takes_nothing_back_that_is_under_way() -> None:
+    """The batch is one promise: its neighbours' is kept, and so is its own."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=10)
+    desk.is_open.clear()
+    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(3)]
+    await settle()
+
+    tasks[1].cancel()
+    await settle()
+    desk.is_open.set()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert desk.batches == [[0, 1, 2]]
+    assert [type(answer) for answer in answers] == [str, asyncio.CancelledError, str]
+
+
+async def test_a_cancelled_caller_takes_back_what_still_waits() -> None:
+    """Nobody would hear the answer, and nothing was promised yet."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=10)
+    desk.is_open.clear()
+    first = batcher.offer(0)
+    await settle()
+    waiting = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
+    await settle()
+
+    waiting[0].cancel()
+    await settle()
+    desk.is_open.set()
+    await asyncio.gather(first, *waiting, return_exceptions=True)
+
+    assert desk.batches == [[0], [2]]
+
+
+async def test_what_waits_behind_a_cancelled_write_is_written_all_the_same() -> None:
+    """S27: a library's own cancel must not leave anybody waiting for ever."""
+    desk = Desk()
+    desk.error = asyncio.CancelledError()
+    desk.is_open.clear()
+    batcher = Batcher(desk.write, most=1)
+    first = batcher.offer(0)
+    await settle()
+    second = batcher.offer(1)
+    desk.is_open.set()
+    await asyncio.gather(first, return_exceptions=True)
+    desk.error = None
+
+    async with asyncio.timeout(1):
+        third = await batcher.submit(2)
+        await asyncio.wait([second])
+
+    assert third == "answer 2"
+
+
+async def test_draining_waits_for_all_that_was_handed_in() -> None:
+    """At the end of a service nothing that was promised is left."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=2)
+    offers = [batcher.offer(n) for n in range(5)]
+
+    await batcher.drain()
+
+    assert all(offer.done() for offer in offers)
+    await batcher.drain()  # there is nothing left to wait for
+
+
+async def test_an_offer_that_nobody_waits_for_may_fail_in_silence() -> None:
+    """Whoever only wanted it done some time soon is not warned about it."""
+    desk = Desk()
+    desk.error = OSError("away")
+    batcher = Batcher(desk.write, most=10)
+
+    batcher.offer(1)
+    await batcher.drain()
+
+    assert desk.batches == [[1]]
+
+
+async def test_where_nobody_waits_it_may_gather_for_a_moment() -> None:
+    """Confirmed knocks are dropped by the hundred, not one by one."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=10, linger=0.01)
+
+    batcher.offer(1)
+    await settle()
+    batcher.offer(2)
+    await batcher.drain()
+
+    assert desk.batches == [[1, 2]]
+
+
+@pytest.mark.parametrize("count", [1, 7, 50])
+async def test_every_call_is_answered_once(count: int) -> None:
+    """However they arrive: in one moment, or one after the other."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=4)
+
+    async def call(number: int) -> str:
+        for _ in range(number % 5):
+            await asyncio.sleep(0)
+        return await batcher.submit(number)
+
+    answers = await asyncio.gather(*(call(n) for n in range(count)))
+
+    assert answers == [f"answer {n}" for n in range(count)]
+    assert sorted(n for batch in desk.batches for n in batch) == list(range(count))
