@@ -7,7 +7,7 @@ So a lone call waits for nobody, and a crowd pays for few transactions.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -21,6 +21,9 @@ class Batcher(Generic[Item, Answer]):
     An error that *flush* itself raises goes to every item of that batch. A caller that goes
     away takes back what still waits; from a batch under way it takes nothing (that is one
     promise).
+
+    With *patience*, in seconds, a caller that has no answer by then gets a ``TimeoutError``; its
+    item is left to its batch if that is under way, else it is not written.
     """
 
     def __init__(
@@ -30,10 +33,12 @@ class Batcher(Generic[Item, Answer]):
         most: int,
         at_once: int = 1,
         linger: float = 0.0,
+        patience: float | None = None,
         name: str = "batch",
     ) -> None:
         self._flush, self._most, self._at_once, self._name = flush, most, at_once, name
         self._linger = linger  # seconds to gather first, where nobody waits for the answer
+        self._patience = None if patience is None else Patience(patience)
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._writers = 0  # those that will look for waiting items once more
@@ -42,6 +47,8 @@ class Batcher(Generic[Item, Answer]):
         """Hand in *item* without waiting; the future tells its answer."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        if self._patience is not None:
+            self._patience.watch(future)
         if self._writers < self._at_once:
             self._start()
         return future
@@ -68,7 +75,7 @@ class Batcher(Generic[Item, Answer]):
                     await asyncio.sleep(self._linger)
                 size = min(len(self._waiting), self._most)
                 batch = [self._waiting.popleft() for _ in range(size)]
-                await self._write([one for one in batch if not one[1].cancelled()])
+                await self._write([one for one in batch if not one[1].done()])
         finally:  # in the same breath as the last look: what comes after it starts another
             self._writers -= 1
 
@@ -86,6 +93,39 @@ class Batcher(Generic[Item, Answer]):
             return
         for (_, future), answer in answered:
             _settle(future, answer)
+
+
+class Patience:
+    """Gives every future that it watches the same time; one timer serves them all.
+
+    A timer each (``asyncio.timeout``) costs a short call more than all else that it waits for.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._watched: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, future: asyncio.Future[Any]) -> None:
+        """Set ``TimeoutError`` on *future* unless it is done in time."""
+        until = future.get_loop().time() + self._seconds
+        self._watched.append((until, future))
+        if self._timer is None:
+            self._timer = future.get_loop().call_at(until, self._look)
+
+    def _look(self) -> None:
+        """Part with what is done or late; all wait equally long, so the first is the next."""
+        self._timer = None
+        while self._watched:
+            until, future = self._watched[0]
+            if not future.done():
+                loop = future.get_loop()
+                if loop.time() < until:
+                    self._timer = loop.call_at(until, self._look)
+                    return
+                future.set_exception(TimeoutError())
+                future.exception()  # whoever offered without waiting must not be warned about it
+            self._watched.popleft()
 
 
 def _settle(future: asyncio.Future[Answer], answer: Answer | BaseException) -> None:

@@ -58,7 +58,7 @@ class Intake:
         self._pool = pool
         self._head_start = confirm_wait + timedelta(seconds=0.5)  # before the relay steps in
         self._submits: Batcher[Submission, Admitted] = Batcher(
-            self._write, most=_MOST, name="submit"
+            self._write, most=_MOST, patience=_PATIENCE, name="submit"
         )
 
     async def admit(self, submission: Submission) -> Admitted:
@@ -68,8 +68,7 @@ class Intake:
         ``Unavailable``; then nothing is kept of it, unless the database fell silent meanwhile.
         """
         try:
-            async with asyncio.timeout(_PATIENCE):
-                return await self._submits.submit(submission)
+            return await self._submits.submit(submission)
         except TimeoutError:
             raise _away() from None
 

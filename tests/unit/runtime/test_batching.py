@@ -239,3 +239,48 @@ async def test_every_call_is_answered_once(count: int) -> None:
 
     assert answers == [f"answer {n}" for n in range(count)]
     assert sorted(n for batch in desk.batches for n in batch) == list(range(count))
+
+
+async def test_an_impatient_caller_takes_back_what_was_not_begun() -> None:
+    """Who was told *try again* must not find that it was done after all."""
+    desk = Desk()
+    desk.is_open.clear()
+    batcher = Batcher(desk.write, most=1, patience=0.01)
+    begun, waiting = batcher.offer(1), batcher.offer(2)
+
+    for call in (begun, waiting):
+        with pytest.raises(TimeoutError):
+            await call
+    desk.is_open.set()
+    await batcher.drain()
+
+    assert desk.batches == [[1]]
+
+
+async def test_an_answer_in_time_is_not_disturbed() -> None:
+    """The clock of one caller does not end the wait of another that came later."""
+    desk = Desk()
+    batcher = Batcher(desk.write, most=10, patience=0.05)
+    assert await batcher.submit(1) == "answer 1"
+    desk.is_open.clear()
+    late = batcher.offer(2)
+    with pytest.raises(TimeoutError):
+        await late
+    desk.is_open.set()
+
+    assert await batcher.submit(3) == "answer 3"
+
+
+async def test_a_batch_that_everybody_left_is_not_written() -> None:
+    """No question is asked for nobody."""
+    desk = Desk()
+    desk.is_open.clear()
+    batcher = Batcher(desk.write, most=10)
+    batcher.offer(1)
+    await settle()
+    batcher.offer(2).cancel()
+
+    desk.is_open.set()
+    await batcher.drain()
+
+    assert desk.batches == [[1]]
