@@ -107,8 +107,7 @@ class Consumer:
 
     async def _answer(self) -> None:
         while not self._is_leaving and (picked := await self._pick()).job_ids:
-            asked_at = self._clock.monotonic()
-            jobs = await self._claim(picked)
+            jobs, asked_at = await self._claim(picked)
             for job in jobs:  # one that did not come back was a duplicate, or not yet its turn
                 self._start(job, asked_at)
             for _ in range(_HEAD_START):
@@ -135,10 +134,14 @@ class Consumer:
             while deliveries and self._hand.named(route) < free:
                 await _take(self._hand, deliveries.popleft(), now)
 
-    async def _claim(self, picked: Picked) -> Sequence[Job]:
-        """Claim until the database answers: the knocks are kept meanwhile."""
+    async def _claim(self, picked: Picked) -> tuple[Sequence[Job], float]:
+        """Claim until the database answers: the knocks are kept meanwhile.
+
+        Answer when the question was asked that was answered: from then on the leases count.
+        """
         pause = _FIRST_PAUSE
         while not self._is_leaving:
+            asked_at = self._clock.monotonic()
             try:
                 claimed = await self._work.claim(picked.job_ids, keyed=picked.keyed)
             except (Unavailable, Rejected) as error:
@@ -146,8 +149,8 @@ class Consumer:
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
             else:
-                return claimed.jobs
-        return []
+                return claimed.jobs, asked_at
+        return [], self._clock.monotonic()
 
     def _start(self, job: Job, asked_at: float) -> None:
         task = asyncio.create_task(self._follow(job, asked_at), name="lane")
@@ -157,8 +160,6 @@ class Consumer:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._lanes.discard(task)
         self._subscriber.news.set()  # a slot is free
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("lane failed", exc_info=error)
 
     async def _follow(self, job: Job | None, asked_at: float) -> None:
         """Run *job*, and after it whatever its lane still has a turn for."""
@@ -166,7 +167,12 @@ class Consumer:
         while job is not None:
             turns -= 1
             follow(job.track_id)
-            job, asked_at = await self._attend(job, asked_at, has_turn=turns > 0)
+            here = job.id
+            try:
+                job, asked_at = await self._attend(job, asked_at, has_turn=turns > 0)
+            except Exception:  # a bug of ours: the lease lapses, and the job is rescued
+                log.exception("lane failed", job_id=str(here))
+                return
 
     async def _attend(
         self, job: Job, asked_at: float, *, has_turn: bool
@@ -214,6 +220,8 @@ class Consumer:
             return
         self._teller.tell(rows=claimed.rows)
         await ack_all(knock.delivery for knock in late)
+        for job_id in ids:
+            log.debug("job offered to other workers", job_id=str(job_id))
         log.info("jobs offered to other workers", jobs=len(ids))
 
     async def _leave(self) -> None:

@@ -17,6 +17,7 @@ from shared.contract.outcomes import Failure, Verdict
 from shared.contract.states import Move
 from shared.runtime.batching import Batcher
 from shared.runtime.clock import Clock
+from shared.runtime.track import tracking
 from shared.store.pool import Busy, Rejected
 from shared.store.work import Finished, Ruling, Settled, WorkStore
 
@@ -113,5 +114,7 @@ class Finisher:
         [ruling] = rulings
         if ruling.verdict == _REFUSED:
             raise refused  # a second refusal is a bug
-        log.error("verdict refused by the database", job_id=str(ruling.job.id), exc_info=refused)
+        with tracking(ruling.job.track_id):
+            job_id = str(ruling.job.id)
+            log.error("verdict refused by the database", job_id=job_id, exc_info=refused)
         return await self._settle([replace(ruling, verdict=_REFUSED)])

@@ -15,9 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import structlog
+
 from back_service.child import Become, Call, Handle, JobFacts, Limits, encode
 from back_service.children import Child, Nursery
 from shared.contract.authoring import ChildDied, Fail, Retry, Snooze
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 OnProgress = Callable[[float, str], Awaitable[None]]
@@ -126,8 +130,10 @@ class Offload:
                     await child.send(frame)
                     return await self._listen(child, on_progress, on_checkpoint)
             except ChildDied as error:
-                if child is not None and child.last_words:
-                    error.add_note(f"the child's last words:\n{child.last_words}")
+                words = child.last_words if child is not None else ""
+                if words:
+                    error.add_note(f"the child's last words:\n{words}")
+                log.warning("child died", why=str(error), last_words=words or None)
                 raise
 
     async def _listen(

@@ -164,7 +164,6 @@ def _failed(error: BaseException) -> Outcome:
         case Snooze(delay=delay):
             return Snoozed(delay=max(delay, timedelta(0)))
         case ChildDied():
-            log.warning("child process died", why=str(error))
             return Raised(failure=Failure(code="child_died", message="Its process ended abruptly"))
         case _:
             log.warning("handler raised", exc_info=error)

@@ -81,7 +81,7 @@ class Job:
     checkpoint: bytes | None
     deadline: datetime
     created_at: datetime
-    waited_ms: int  # from being due until this claim
+    waited_ms: int  # from being queued until this claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

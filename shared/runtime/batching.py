@@ -7,21 +7,28 @@ So a lone call waits for nobody, and a crowd pays for few transactions.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-Flush = Callable[[Sequence[Item]], Awaitable[Sequence[Answer | BaseException]]]
+Flush = Callable[
+    [Sequence[Item]], Awaitable[Sequence[Answer | BaseException | asyncio.Future[Answer]]]
+]
 
 
 class Batcher(Generic[Item, Answer]):
     """Collect items for *flush*, which answers each in its place: a value, or an exception.
 
+    It may also answer a future, for what takes longer than the next batch should wait; that is
+    cancelled when its caller goes away.
+
     An error that *flush* itself raises goes to every item of that batch. A caller that goes
     away takes back what still waits; from a batch under way it takes nothing (that is one
     promise).
 
+    A batch runs in a context of its own: what it does, it does on behalf of no single caller.
     With *patience*, in seconds, a caller that has no answer by then gets a ``TimeoutError``; its
     item is left to its batch if that is under way, else it is not written.
     """
@@ -64,7 +71,9 @@ class Batcher(Generic[Item, Answer]):
 
     def _start(self) -> None:
         self._writers += 1
-        task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
+        task = asyncio.get_running_loop().create_task(
+            self._run(), name=self._name, context=Context()
+        )
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
@@ -92,7 +101,10 @@ class Batcher(Generic[Item, Answer]):
                 raise
             return
         for (_, future), answer in answered:
-            _settle(future, answer)
+            if isinstance(answer, asyncio.Future):
+                _settle_later(future, answer)
+            else:
+                _settle(future, answer)
 
 
 class Patience:
@@ -138,3 +150,12 @@ def _settle(future: asyncio.Future[Answer], answer: Answer | BaseException) -> N
         future.exception()  # whoever offered without waiting must not be warned about it
     else:
         future.set_result(answer)
+
+
+def _settle_later(future: asyncio.Future[Answer], answer: asyncio.Future[Answer]) -> None:
+    def pass_on(done: asyncio.Future[Answer]) -> None:
+        gone = asyncio.CancelledError() if done.cancelled() else done.exception()
+        _settle(future, gone or done.result())
+
+    answer.add_done_callback(pass_on)
+    future.add_done_callback(lambda _: answer.cancel())

@@ -89,7 +89,7 @@ class BackMetrics(Metrics):
         )
         self._waited = Histogram(
             "uketsuke_queue_wait_seconds",
-            "From the knock to the claim, by job type",
+            "From being queued to the claim, by job type",
             ("type",),
             registry=self.registry,
             buckets=_LONG,

@@ -5,7 +5,7 @@ asked once more whether it holds the job, before anything is said.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
@@ -24,6 +24,7 @@ from shared.contract.ids import JobId, TenantId
 from shared.contract.jobs import Accepted, Submission
 from shared.contract.states import ENDINGS, Move, State, edges
 from shared.runtime.batching import Batcher
+from shared.store.jams import Jams, lane_of, parted
 from shared.store.pool import Busy, Connection, Locked, Pool, Rejected
 from shared.store.rows import OutboxRow, outbox_row
 from shared.store.sql import statement
@@ -60,6 +61,7 @@ class Intake:
         self._submits: Batcher[Submission, Admitted] = Batcher(
             self._write, most=_MOST, patience=_PATIENCE, name="submit"
         )
+        self._jams = Jams(self._write_lane)
 
     async def admit(self, submission: Submission) -> Admitted:
         """Make *submission* a job, or find the job it was before; durable when this returns.
@@ -88,6 +90,7 @@ class Intake:
     async def drain(self) -> None:
         """Wait until every submission handed in is decided."""
         await self._submits.drain()
+        await self._jams.drain()
 
     async def _hand_over(self, connection: "Connection[Any]", job_id: JobId) -> list[OutboxRow]:
         heads = await connection.fetch(statement("advance"), [job_id])
@@ -97,23 +100,46 @@ class Intake:
         rows = await connection.fetch(statement("knock"), ids, self._head_start)
         return [outbox_row(row) for row in rows]
 
-    async def _write(self, batch: Sequence[Submission]) -> Sequence[Admitted | BaseException]:
-        """Write a batch in one transaction; if some of it spoil it, the others go without them."""
+    async def _write(
+        self, batch: Sequence[Submission]
+    ) -> list["Admitted | BaseException | asyncio.Future[Admitted]"]:
+        """Write a batch; those whose key somebody holds go on by themselves, later."""
+        free = [submission for submission in batch if lane_of(submission) not in self._jams]
+        answers: Mapping[JobId, Admitted | BaseException] = {}
         try:
-            return await self._commit(batch)
+            if free:
+                answers = _by_id(free, await self._write_together(free))
+        except Locked:
+            pass  # somewhere among them: each lane has a try of its own
+        return [answers[s.id] if s.id in answers else self._jams.add(s) for s in batch]
+
+    async def _write_together(
+        self, lot: Sequence[Submission]
+    ) -> Sequence[Admitted | BaseException]:
+        """Write a lot in one transaction; if some of it spoil it, the others go without them.
+
+        Raises ``Locked`` if somebody holds a key of it.
+        """
+        try:
+            return await self._commit(lot)
+        except Locked:
+            raise
         except (Busy, Rejected, ValueError, Invalid) as error:
-            parts = _parted(batch)
-            is_one = len(batch) == 1 or (len(parts) == 1 and isinstance(error, Locked))
-            if is_one:
-                return [_refusal(error, submission) for submission in batch]
+            if len(lot) == 1:
+                return [error]
         except Unavailable:
-            return await self._find_out(batch)
-        if len(parts) == 1:
-            parts = [[submission] for submission in batch]
-        answers = await asyncio.gather(*(self._write(part) for part in parts))
-        asked = (submission.id for submission in chain.from_iterable(parts))
-        answer_to = dict(zip(asked, chain.from_iterable(answers), strict=True))
-        return [answer_to[submission.id] for submission in batch]
+            return await self._find_out(lot)
+        parts = parted(lot)
+        answers = await asyncio.gather(*(self._write_lane(part) for part in parts))
+        answer_to = _by_id(chain.from_iterable(parts), chain.from_iterable(answers))
+        return [answer_to[submission.id] for submission in lot]
+
+    async def _write_lane(self, lot: Sequence[Submission]) -> Sequence[Admitted | BaseException]:
+        """As ``_write_together``, for what shares a lane: all of it waits for the same holder."""
+        try:
+            return await self._write_together(lot)
+        except Locked as error:
+            return [Undecided(retry_after=1) if s.idempotency else error for s in lot]
 
     async def _commit(self, batch: Sequence[Submission]) -> Sequence[Admitted | BaseException]:
         for tries in range(1, _TRIES + 1):
@@ -180,19 +206,10 @@ def _is_plain(batch: Sequence[Submission]) -> bool:
     return not any(s.ordering_key or s.idempotency or s.blobs for s in batch)
 
 
-def _parted(batch: Sequence[Submission]) -> list[list[Submission]]:
-    """Part a batch into those that share a fate: of one key, or plain; the others are alone."""
-    parts: dict[object, list[Submission]] = {}
-    for s in batch:
-        is_alone = s.ordering_key is None and (s.idempotency or s.blobs)
-        parts.setdefault(s.id if is_alone else (s.tenant, s.ordering_key), []).append(s)
-    return list(parts.values())
-
-
-def _refusal(error: Exception, submission: Submission) -> Exception:
-    if isinstance(error, Locked) and submission.idempotency is not None:
-        return Undecided(retry_after=1)
-    return error
+def _by_id(
+    batch: Iterable[Submission], answers: Iterable[Admitted | BaseException]
+) -> dict[JobId, Admitted | BaseException]:
+    return dict(zip((submission.id for submission in batch), answers, strict=True))
 
 
 async def _remembered(

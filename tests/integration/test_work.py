@@ -41,6 +41,25 @@ async def test_a_claim_hands_out_what_was_submitted(bench: Bench) -> None:
     assert await bench.kinds(job_id) == ["accepted", "running"]
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_job_may_wait_for_longer_than_a_number_has_room_for(
+    bench: Bench, key: str | None
+) -> None:
+    """25 days are more milliseconds than fit: a claim must not break on its own statistics."""
+    first = await bench.running(ordering_key="k")
+    waiting = await bench.submit(ordering_key=key)
+    await bench.sql(
+        "UPDATE jobs SET created_at = created_at - interval '90 days',"
+        " knocked_at = NULL, updated_at = updated_at - interval '60 days' WHERE id = $1",
+        waiting,
+    )
+
+    finished = await bench.finish(first, has_turn=True)
+
+    [job] = [finished.next] if finished.next else await bench.claim(waiting)
+    assert (job.id, job.waited_ms) == (waiting, 2**31 - 1)
+
+
 async def test_a_job_is_claimed_once(bench: Bench) -> None:
     """Knocks come twice: the second one finds the door closed."""
     job_id = await bench.submit()

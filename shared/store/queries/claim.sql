@@ -1,7 +1,7 @@
 -- claim: hand queued jobs to a worker that knows their types; what is not answered was not its to take.
 -- The token grows by chance, so that a claim which a crash takes back is never repeated.
 WITH hit AS (
-    SELECT j.id
+    SELECT j.id, j.updated_at AS queued_at
       FROM jobs j
      WHERE j.id = ANY($1::uuid[]) AND j.state = 'queued' AND j.type = ANY($3::text[])
        AND j.deadline > clock_timestamp()
@@ -20,13 +20,13 @@ WITH hit AS (
            updated_at = clock_timestamp(), progress = 0, message = NULL, due = NULL
       FROM hit
      WHERE j.id = hit.id AND j.state = 'queued'
-    RETURNING j.*
+    RETURNING j.*, hit.queued_at
 ), told AS (
     INSERT INTO job_events (job_id, sequence, replays, kind, token, attempt)
     SELECT id, sequence, replays, 'running', token, attempt FROM taken
 )
 SELECT id, tenant, type, pool, priority, token, attempt, crashes, max_attempts, sequence, request,
        track_id, traceparent, key AS ordering_key, checkpoint, deadline, created_at,
-       (extract(epoch FROM updated_at - coalesce(knocked_at, created_at)) * 1000)::int AS waited_ms
+       least(extract(epoch FROM updated_at - queued_at) * 1000, 2147483647)::int AS waited_ms
   FROM taken
  ORDER BY seq NULLS FIRST, id;

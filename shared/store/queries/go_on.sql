@@ -13,7 +13,7 @@ WITH ended AS MATERIALIZED (  -- looked up by id, whatever the planner thinks of
      WHERE (h.tenant, h.key, h.head) = (ended.tenant, ended.key, ended.id)
     RETURNING ended.id AS ended, ended.pool, h.head
 ), hit AS (
-    SELECT j.id
+    SELECT j.id, j.updated_at AS queued_at
       FROM heads
       JOIN jobs j ON j.id = heads.head
      WHERE heads.ended = ANY($2::uuid[]) AND j.state = 'queued' AND j.type = ANY($4::text[])
@@ -32,7 +32,7 @@ WITH ended AS MATERIALIZED (  -- looked up by id, whatever the planner thinks of
            updated_at = clock_timestamp(), progress = 0, message = NULL, due = NULL
       FROM hit
      WHERE j.id = hit.id AND j.state = 'queued'
-    RETURNING j.*
+    RETURNING j.*, hit.queued_at
 ), told AS (
     INSERT INTO job_events (job_id, sequence, replays, kind, token, attempt)
     SELECT id, sequence, replays, 'running', token, attempt FROM taken
@@ -40,7 +40,6 @@ WITH ended AS MATERIALIZED (  -- looked up by id, whatever the planner thinks of
 SELECT heads.ended, heads.head, t.id, t.tenant, t.type, t.pool, t.priority, t.token, t.attempt,
        t.crashes, t.max_attempts, t.sequence, t.request, t.track_id, t.traceparent,
        t.key AS ordering_key, t.checkpoint, t.deadline, t.created_at,
-       (extract(epoch FROM t.updated_at - coalesce(t.knocked_at, t.created_at)) * 1000)::int
-           AS waited_ms
+       least(extract(epoch FROM t.updated_at - t.queued_at) * 1000, 2147483647)::int AS waited_ms
   FROM heads
   LEFT JOIN taken t ON t.id = heads.head;

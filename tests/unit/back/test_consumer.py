@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 from back_service import consumer as module
 from back_service.consumer import Consumer
@@ -21,6 +23,7 @@ from shared.contract.ids import JobId
 from shared.contract.job_types import Catalogue, JobType
 from shared.contract.jobs import Job
 from shared.contract.states import Move, State
+from shared.runtime.logs import _Stamp
 from shared.runtime.metrics import BackMetrics
 from tests.support.builders import a_job_id
 from tests.support.clock import ManualClock
@@ -121,6 +124,41 @@ async def test_a_knock_is_answered_by_a_claim_and_then_acknowledged() -> None:
         assert works.work.states[job_id] is State.RUNNING
 
         await works.until(lambda: works.begun == [job_id], "it runs")
+
+
+async def test_a_lease_counts_from_the_question_that_was_answered() -> None:
+    """After an outage a job that was just claimed has a whole lease before it."""
+    works = Works()
+    [job_id] = works.queue(1)
+
+    class Away(Unavailable):
+        def __init__(self) -> None:
+            super().__init__("away for longer than a lease")
+            works.clock.now += 60
+
+    async with works.open():
+        works.work.troubles = [Away()]
+        works.knock(job_id)
+        await works.until(lambda: works.begun == [job_id], "it runs")
+
+        works.leases._give_up(works.clock.monotonic())
+
+        assert works.leases._held[job_id].cause is None
+
+
+async def test_a_lane_that_fails_says_whose_job_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of ours is found by the TrackID of the job that it struck."""
+    works = Works()
+    works.may_end.set()
+    [job_id] = works.queue(1, track_id="track-7")
+    monkeypatch.setattr(works.consumer, "_attend", AsyncMock(side_effect=RuntimeError("a bug")))
+    with capture_logs([_Stamp("back")]) as lines:
+        async with works.open():
+            works.knock(job_id)
+            await works.until(lambda: works.consumer.free == 4 and lines, "the lane ended")
+
+    [line] = [line for line in lines if line["event"] == "lane failed"]
+    assert (line["job_id"], line["track_id"]) == (str(job_id), "track-7")
 
 
 async def test_a_job_runs_to_its_record() -> None:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from shared.contract.ids import TrackId
 from shared.runtime.batching import Batcher
+from shared.runtime.track import current_track_id, tracking
 
 
 class Desk:
@@ -284,3 +286,52 @@ async def test_a_batch_that_everybody_left_is_not_written() -> None:
     await batcher.drain()
 
     assert desk.batches == [[1]]
+
+
+async def test_what_takes_longer_does_not_hold_up_the_next_batch() -> None:
+    """One item may be answered later than its neighbours, and only its caller waits for it."""
+    later: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def write(items: Sequence[int]) -> Sequence[str | asyncio.Future[str]]:
+        return [later if item == 1 else f"answer {item}" for item in items]
+
+    batcher = Batcher(write, most=10)
+    slow, quick = batcher.offer(1), batcher.offer(2)
+
+    assert await quick == "answer 2"
+    assert await batcher.submit(3) == "answer 3"
+    assert not slow.done()
+    later.set_result("at last")
+    assert await slow == "at last"
+
+
+async def test_what_takes_longer_is_called_off_when_its_caller_goes_away() -> None:
+    """Nobody works on what nobody waits for."""
+    later: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def write(items: Sequence[int]) -> Sequence[str | asyncio.Future[str]]:
+        return [later for _ in items]
+
+    batcher = Batcher(write, most=10)
+    call = batcher.offer(1)
+    await batcher.drain()
+
+    call.cancel()
+    await settle()
+
+    assert later.cancelled()
+
+
+async def test_a_batch_is_nobodys_own() -> None:
+    """A log line of a shared write must not bear the TrackID of whoever came first."""
+    seen: list[TrackId | None] = []
+
+    async def write(items: Sequence[int]) -> Sequence[int]:
+        seen.append(current_track_id())
+        return items
+
+    batcher = Batcher(write, most=10)
+    with tracking(TrackId("first")):
+        await batcher.submit(1)
+
+    assert seen == [None]
