@@ -106,6 +106,10 @@ def _clean() -> int:
     """Stop, then remove what the other commands made: data, environment, caches."""
     if code := _stop():
         return code
+    for lock in sorted(record.local_folder().glob("*/lock")):
+        if record.is_held(lock.parent):
+            say(f"`make {lock.parent.name}` still runs: wait for it, or end it with Ctrl-C")
+            return 1
     made = (".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
     for folder in (record.local_folder(), *(record.ROOT / name for name in made)):
         if folder.exists():

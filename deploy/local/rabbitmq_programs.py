@@ -22,8 +22,8 @@ from deploy.local.record import Say
 _MISSING = (
     "RabbitMQ was not found{why}. Ways to have one: on Debian or Ubuntu it is fetched by itself"
     " (without root); or install it (`apt-get install rabbitmq-server`, `brew install rabbitmq`);"
-    " or name its sbin folder in UKETSUKE_RABBITMQ_SBIN; or start one with Docker (`docker compose"
-    " -f deploy/compose.yaml up -d rabbitmq`); or name a running broker in UKETSUKE_AMQP_URL."
+    " or name its sbin folder in UKETSUKE_RABBITMQ_SBIN; or start one with Docker (`docker run -p"
+    " 127.0.0.1:5672:5672 rabbitmq`); or name a running broker in UKETSUKE_AMQP_URL."
 )
 
 

@@ -223,3 +223,16 @@ def test_without_pip_and_packages_the_way_out_is_named(monkeypatch: pytest.Monke
 
     with pytest.raises(virtualenv.CannotInstall, match="apt-get install python3-venv"):
         virtualenv._fetch_pip(lambda _line: None)
+
+
+def test_clean_takes_nothing_from_under_a_running_suite(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The servers of `make test` lie in the folder that `make clean` removes."""
+    monkeypatch.setenv("UKETSUKE_LOCAL_DIR", str(tmp_path))
+    with record.hold(tmp_path / "test") as got_it:
+        assert got_it
+        assert commands.main(["clean"]) == 1
+
+    assert "make test" in capsys.readouterr().err
+    assert (tmp_path / "test").is_dir()

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
+from back_service.handlers.documents.findings import Findings
 from back_service.handlers.documents.reading import clean
-from back_service.handlers.documents.report import Findings, write_reports
+from back_service.handlers.documents.report import write_reports
 from back_service.handlers.documents.report_html import render_html
 from back_service.handlers.documents.report_pdf import render_pdf
 from shared.job_types.documents import (

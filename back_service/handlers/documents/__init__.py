@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from back_service.handlers.documents.analysis import Analysis, analyse
+from back_service.handlers.documents.findings import Findings
 from back_service.handlers.documents.reading import Reading, read
-from back_service.handlers.documents.report import CONTENT_TYPES, Findings, write_reports
+from back_service.handlers.documents.report import CONTENT_TYPES, write_reports
 from shared.job_types.documents import (
     LARGEST_DOCUMENT,
     PROCESS,

@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from back_service.handlers.documents.reading import Contents
+from back_service.handlers.documents.contents import Contents
 from uketsuke import Fail
 
 _MOST_MEMBERS: Final = 5_000

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, Final
 
+from back_service.handlers.documents.contents import MOST_CHARACTERS, MOST_PAGES, Contents
 from back_service.handlers.documents.layout import Line, Piece, lines_of, paragraphs_of
-from back_service.handlers.documents.reading import MOST_CHARACTERS, MOST_PAGES, Contents
 from uketsuke import Fail
 
 _PASSWORD: Final = 4

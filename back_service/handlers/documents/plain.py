@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from back_service.handlers.documents.reading import Contents
+from back_service.handlers.documents.contents import Contents
 from uketsuke import Fail
 
 _MARKS: Final = (  # the longer ones first: UTF-32 begins as UTF-16 does

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from back_service.handlers.documents.contents import MOST_CHARACTERS, Contents
 from shared.job_types.documents import DocumentKind
 from uketsuke import Fail
-
-MOST_CHARACTERS: Final = 3_000_000
-MOST_PAGES: Final = 2_000
 
 _LONGEST_TITLE: Final = 300
 _HEAD: Final = 4_096
@@ -46,15 +44,6 @@ class Reading:
     sha256: str
     title: str | None
     paragraphs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What a reader of one kind found, not cleaned yet."""
-
-    paragraphs: list[str]
-    pages: int | None = None
-    title: str | None = None
 
 
 def read(path: Path) -> Reading:

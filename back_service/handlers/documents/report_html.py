@@ -1,13 +1,11 @@
 """The report as one HTML page that needs nothing else: no script, no picture, no outside style."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from back_service.handlers.documents.report import Findings
+from back_service.handlers.documents.findings import Findings
 
 
-def render_html(findings: "Findings") -> str:
+def render_html(findings: Findings) -> str:
     """Fill the page; whatever a document says of itself is text in it, never markup."""
     import jinja2
 

@@ -7,11 +7,10 @@ or Korean; a character it lacks is drawn as a box, and a line at the end says so
 import logging
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from back_service.handlers.documents.report import Findings
-    from shared.job_types.documents import KeyTerm
+from back_service.handlers.documents.findings import Findings
+from shared.job_types.documents import KeyTerm
 
 _FONTS: Final = Path(__file__).parent / "fonts"
 _FACE: Final = "DejaVu"
@@ -28,7 +27,7 @@ _BOX: Final = "\u25a1"
 _LACKING: Final = "Boxes stand for characters that this font lacks; the HTML report shows them."
 
 
-def render_pdf(findings: "Findings") -> bytes:
+def render_pdf(findings: Findings) -> bytes:
     from fpdf import FPDF
 
     logging.getLogger("fpdf").setLevel(logging.ERROR)  # it would tell of every missing glyph
@@ -45,7 +44,7 @@ def render_pdf(findings: "Findings") -> bytes:
 class _Sheet:
     """Draws one part after the other, from the top of the first page down."""
 
-    def __init__(self, pdf: Any, findings: "Findings") -> None:
+    def __init__(self, pdf: Any, findings: Findings) -> None:
         self._pdf, self._findings = pdf, findings
         pdf.add_font(_FACE, "", _FONTS / "DejaVuSans.ttf")
         pdf.add_font(_FACE, "B", _FONTS / "DejaVuSans-Bold.ttf")
@@ -113,7 +112,7 @@ class _Sheet:
                 self._term(term, _MARGIN + column * (width + 2 * _GAP), top, width)
             pdf.set_xy(_MARGIN, top + height)
 
-    def _term(self, term: "KeyTerm", left: float, top: float, width: float) -> None:
+    def _term(self, term: KeyTerm, left: float, top: float, width: float) -> None:
         name, count = width * 0.56, 11.0
         room = width - name - count
         self._at(left, top, self._shortened(term.term, name - 3), size=9.5)
