@@ -110,7 +110,7 @@ class BrokerCluster:
     async def leader_of(self, queue: str, *, vhost: str = "/") -> RabbitMQ:
         """Ask a node that serves which one leads *queue*."""
         found = await until(
-            lambda: self._leader(queue, vhost), within=20, what=f"{queue} has a leader", every=0.2
+            lambda: self._leader(queue, vhost), within=60, what=f"{queue} has a leader", every=0.2
         )
         return next(node for node in self.nodes if node.node == found)
 
@@ -125,12 +125,15 @@ class BrokerCluster:
         await until(are_in, within=_JOINED_WITHIN, what="all nodes are one cluster", every=0.5)
 
     async def _leader(self, queue: str, vhost: str) -> str | None:
-        """Read the leader; ``None`` while there is none that lives."""
-        living = [node for node in self.nodes if node.pid and await self.is_serving(node)]
-        words = ("--vhost", vhost, "name", "leader", "--no-table-headers")
-        said = await broker_faults.ctl(living[0], "list_queues", *words)
-        leaders = dict(line.split("\t") for line in said.splitlines() if line)
-        return leaders[queue] if leaders.get(queue) in {n.node for n in living} else None
+        """Ask the members themselves; ``None`` while none of them knows a leader that serves."""
+        serving = [node for node in self.nodes if node.pid and await self.is_serving(node)]
+        member = f"'{vhost.replace('/', '%2F')}_{queue}'"
+        for node in serving:
+            said = await broker_faults.evaluate(node, f"ra_leaderboard:lookup_leader({member})")
+            for other in serving:
+                if f"'{other.node}'" in said:
+                    return other.node
+        return None
 
     def _open(self) -> None:
         secret = {".erlang.cookie": secrets.token_hex(20), "password": secrets.token_hex(20)}
