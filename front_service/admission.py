@@ -20,7 +20,7 @@ from shared.contract.jobs import Accepted, Submission
 from shared.contract.status import ticket
 from shared.runtime.clock import Clock, fresh_job_id
 from shared.runtime.metrics import FrontMetrics
-from shared.store.intake import Admitted
+from shared.store.batches import Admitted
 from shared.store.rows import OutboxRow
 
 log: Final = structlog.get_logger()

@@ -13,7 +13,7 @@ from front_service import keys
 from front_service.admission import Admission, Admits, Posts
 from front_service.afterwards import Afterwards
 from front_service.backlog import Backlog
-from front_service.control import Cancels, Control, Sends, Tells
+from front_service.control import Changes, Control, Sends, Tells
 from front_service.heads import Heads
 from front_service.health import Readiness
 from front_service.identity import Doorkeeper
@@ -47,7 +47,7 @@ _PATIENCE: Final = 1.2  # seconds for one question to the database: a caller wai
 _REQUESTS_SHARE: Final = 0.3  # of the drain, each for finishing requests and for ending them
 
 
-class Takes(Admits, Cancels, Protocol):
+class Takes(Admits, Changes, Protocol):
     """As ``Intake``."""
 
 

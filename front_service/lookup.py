@@ -93,11 +93,12 @@ def read_job_id(text: str) -> JobId:
 
 
 def retry_after(job: JobView, now: datetime) -> int:
-    """Seconds until it is worth asking again: a tenth of how long it has been going on."""
+    """Seconds until it is worth asking again: a tenth of how long this run has been going on."""
     if job.state is State.SCHEDULED and job.due is not None and job.due > now:
         wait = (job.due - now).total_seconds()
     else:
-        wait = (now - job.created_at).total_seconds() / 10
+        began = job.started_at or job.updated_at if job.replays else job.created_at
+        wait = (now - began).total_seconds() / 10
     return max(1, min(_LONGEST_RETRY, int(wait)))
 
 

@@ -14,6 +14,8 @@ ROUTES = (
     web.get("/api/jobs", jobs.list_jobs),
     web.get("/api/jobs/{id}", jobs.status),
     web.delete("/api/jobs/{id}", jobs.cancel),
+    web.post("/api/jobs/{id}/replay", jobs.replay),
+    web.post("/api/jobs/{id}/release", jobs.release),
     web.get("/api/jobs/{id}/events", sse.events, allow_head=False),
     web.post("/api/blobs", blobs.upload),
     web.get("/api/blobs/{id}", blobs.download),

@@ -186,6 +186,16 @@ class Client:
         answer = await self._ask("DELETE", f"/api/jobs/{_checked(job_id)}")
         return read_status(answer, str(job_id))
 
+    async def replay(self, job_id: JobId | str) -> Status:
+        """Give a job that failed, was cancelled or expired a new run; else ``NotReplayable``.
+
+        Asked once only: ``Unreachable`` leaves open whether it was done, which the status tells.
+        """
+        path = f"/api/jobs/{_checked(job_id)}/replay"
+        call = Call(method="POST", path=path, repeatable=False)
+        answer = await self._wire.ask(call, self._until())
+        return read_status(answer.document, str(job_id))
+
     async def jobs(
         self,
         *,

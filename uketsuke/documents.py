@@ -72,11 +72,12 @@ class Status:
     results: Any = field(default=None, hash=False)  # only what is small enough to be told here
     result_url: str | None = None
     error: str | None = None
+    replayed: bool = False  # an ending of old: the job was given a new run after it
     document: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
 
     @property
     def has_ended(self) -> bool:
-        return self.status in _FINAL
+        return self.status in _FINAL and not self.replayed
 
     @property
     def succeeded(self) -> bool:

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from shared.contract import errors as contract
 from shared.contract.errors import (
-    AlreadyEnded,
     Gone,
     Invalid,
     Malformed,
@@ -26,6 +25,7 @@ from shared.contract.errors import (
     Unavailable,
     UnknownJob,
     UnsupportedMedia,
+    WrongState,
 )
 
 _LONGEST: Final = 500
@@ -114,9 +114,9 @@ def _build(
         kind = missing if status == missing.status else _BY_STATUS.get(status)
     if kind is Invalid:
         return Invalid(_faults(problem, detail))
-    if kind is AlreadyEnded:
+    if kind is not None and issubclass(kind, WrongState):
         job = problem.get("job")
-        return AlreadyEnded(detail, job if isinstance(job, Mapping) else {})
+        return kind(detail, job if isinstance(job, Mapping) else {})
     if kind is None:
         named = f"{clean(code, 100)}, " if isinstance(code, str) else ""
         text = detail or "the server refused"

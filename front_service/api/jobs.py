@@ -1,4 +1,4 @@
-"""Status, result, cancel and list of jobs."""
+"""Status, result, cancel, replay, release and list of jobs."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -52,6 +52,18 @@ async def cancel(request: web.Request) -> web.Response:
         request[PRINCIPAL].tenant, match["id"], collection=match.get("collection")
     )
     return document(status_document(job), status=200 if job.has_ended else 202)
+
+
+async def replay(request: web.Request) -> web.Response:
+    """``POST /api/jobs/{id}/replay``."""
+    job = await request.app[CONTROL].replay(request[PRINCIPAL].tenant, request.match_info["id"])
+    return document(status_document(job), status=202)
+
+
+async def release(request: web.Request) -> web.Response:
+    """``POST /api/jobs/{id}/release``."""
+    job = await request.app[CONTROL].release(request[PRINCIPAL].tenant, request.match_info["id"])
+    return document(status_document(job))
 
 
 async def list_jobs(request: web.Request) -> web.Response:

@@ -7,7 +7,10 @@ UketsukeError
 │   ├── UnknownJob               404
 │   ├── UnknownBlob              404
 │   ├── NoResult                 409
-│   ├── AlreadyEnded             409
+│   ├── WrongState               409
+│   │   ├── AlreadyEnded         409
+│   │   ├── HoldsNoKey           409
+│   │   └── NotReplayable        409
 │   ├── Undecided                409
 │   ├── Gone                     410
 │   ├── TooLarge                 413
@@ -74,12 +77,12 @@ class NoResult(Refusal):
     title = "There is no result"
 
 
-class AlreadyEnded(Refusal):
-    """The job has an ending; *document* is its status, for the answer."""
+class WrongState(Refusal):
+    """The job is in no state for this; *document* is its status, for the answer."""
 
-    code = "already_ended"
+    code = "wrong_state"
     status = 409
-    title = "The job has already ended"
+    title = "The job is in no state for this"
 
     def __init__(self, detail: str, document: Mapping[str, object]) -> None:
         super().__init__(detail)
@@ -88,6 +91,21 @@ class AlreadyEnded(Refusal):
     @property
     def members(self) -> Mapping[str, object]:
         return {"job": self._document}
+
+
+class AlreadyEnded(WrongState):
+    code = "already_ended"
+    title = "The job has already ended"
+
+
+class NotReplayable(WrongState):
+    code = "not_replayable"
+    title = "The job cannot be replayed"
+
+
+class HoldsNoKey(WrongState):
+    code = "holds_no_key"
+    title = "The job holds no ordering key"
 
 
 class Undecided(Refusal):

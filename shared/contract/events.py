@@ -23,6 +23,7 @@ class JobEvent:
     at: datetime
     attempt: int
     error: str | None
+    replays: int = 0  # of which run it is
 
 
 @dataclass(frozen=True, slots=True)

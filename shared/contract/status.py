@@ -19,7 +19,7 @@ MOST_INLINE: Final = 64 * 1024
 _KNOWN_LATER = frozenset(
     {
         *("completedAt", "error", "expiresAt", "message", "problem"),
-        *("resultUrl", "results", "scheduledFor"),
+        *("replays", "resultUrl", "results", "scheduledFor"),
     }
 )
 _UNDER_WAY = frozenset((State.QUEUED, State.RUNNING, State.CANCELLING))
@@ -96,20 +96,28 @@ def result_document(job: JobView) -> dict[str, Any]:
 
 
 def frame(job: JobView, event: JobEvent) -> dict[str, Any]:
-    """Describe *job* as it was right after *event*; the last event is the job as it is now."""
+    """Describe *job* as it was right after *event*; the last event is the job as it is now.
+
+    An ending that is not the last event was undone by a replay: it says so, as ``replayed``.
+    """
     if event.sequence >= job.sequence:
         return status_document(job)
-    state = _state_of(event, job)
+    state, is_of_this_run = _state_of(event, job), event.replays == job.replays
     document = status_document(job) | {
         "status": STATUS[state],
         "state": state,
         "sequence": event.sequence,
         "attempt": event.attempt,
         "updatedAt": event.at,
-        "progress": job.progress if state is State.CANCELLING else 0,  # it never goes back
+        # it never goes back while an attempt lasts
+        "progress": job.progress if state is State.CANCELLING and is_of_this_run else 0,
     }
     for later in _KNOWN_LATER:
         document.pop(later, None)
+    if event.replays:
+        document["replays"] = event.replays
+    if state in ENDINGS:
+        document |= {"completedAt": event.at, "replayed": True}
     if job.started_at is not None and job.started_at > event.at:
         del document["startedAt"]
     if event.error is not None:

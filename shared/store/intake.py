@@ -1,4 +1,6 @@
-"""The front's verbs: admit a submission, cancel a job. Submits that arrive together share a commit.
+"""The front's verbs: admit a submission; cancel, replay or release a job.
+
+Submits that arrive together share a commit.
 
 A submission is durable when ``admit`` answers. If the answer to a commit was lost, the store is
 asked once more whether it holds the job, before anything is said.
@@ -14,7 +16,6 @@ from typing import Any, Final
 import asyncpg
 
 from shared.contract.errors import (
-    IdempotencyMismatch,
     Invalid,
     Unavailable,
     Undecided,
@@ -24,6 +25,7 @@ from shared.contract.ids import JobId, TenantId
 from shared.contract.jobs import Accepted, Submission
 from shared.contract.states import ENDINGS, Move, State, edges
 from shared.runtime.batching import Batcher
+from shared.store.batches import Admitted, arrays, places, remembered, without_blobs
 from shared.store.jams import Jams, lane_of, parted
 from shared.store.pool import Busy, Connection, Locked, Pool, Rejected
 from shared.store.rows import OutboxRow, outbox_row
@@ -38,16 +40,8 @@ _TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
-    """What became of a submission; *row* is the knock whose confirm a 202 waits for, if any."""
-
-    accepted: Accepted
-    row: OutboxRow | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelled:
-    """What a cancel did: *state* is the new one; *rows* are knocks for whoever comes next."""
+class Changed:
+    """What a caller's wish did: *state* is the job's new one; *rows* are knocks for who may run."""
 
     state: State
     news: News
@@ -74,7 +68,7 @@ class Intake:
         except TimeoutError:
             raise _away() from None
 
-    async def cancel(self, tenant: TenantId, job_id: JobId) -> Cancelled | None:
+    async def cancel(self, tenant: TenantId, job_id: JobId) -> Changed | None:
         """End a job that waits, or ask one that runs to stop; ``None``: nothing to cancel."""
         guard = edges(Move.CANCEL)
         async with self._pool.transaction() as connection:
@@ -85,7 +79,28 @@ class Intake:
             state, rows = State(moved["state"]), list[OutboxRow]()
             if state in ENDINGS:
                 rows = await self._hand_over(connection, job_id)
-        return Cancelled(state=state, news=News(job_id, moved["sequence"]), rows=rows)
+        return Changed(state=state, news=News(job_id, moved["sequence"]), rows=rows)
+
+    async def replay(self, tenant: TenantId, job_id: JobId) -> Changed | None:
+        """Give a job that failed, was cancelled or expired a new run; ``None``: it is neither."""
+        guard = edges(Move.REPLAY)
+        async with self._pool.transaction() as connection:
+            await connection.execute(statement("lock"), [job_id])
+            moved = await connection.fetchrow(statement("replay"), tenant, job_id, *guard)
+            if moved is None:
+                return None
+            rows = await self._knock(connection, [job_id])
+        return Changed(state=State(moved["state"]), news=News(job_id, moved["sequence"]), rows=rows)
+
+    async def release(self, tenant: TenantId, job_id: JobId) -> Sequence[OutboxRow] | None:
+        """Let the key go on that a failed job holds; ``None``: it holds none.
+
+        The job stays as it is; the answer is the knock for the next of its key.
+        """
+        async with self._pool.transaction() as connection:
+            await connection.execute(statement("lock"), [job_id])
+            heads = await connection.fetch(statement("release"), tenant, job_id)
+            return await self._go_on(connection, heads) if heads else None
 
     async def drain(self) -> None:
         """Wait until every submission handed in is decided."""
@@ -93,11 +108,19 @@ class Intake:
         await self._jams.drain()
 
     async def _hand_over(self, connection: "Connection[Any]", job_id: JobId) -> list[OutboxRow]:
-        heads = await connection.fetch(statement("advance"), [job_id])
+        return await self._go_on(connection, await connection.fetch(statement("advance"), [job_id]))
+
+    async def _go_on(
+        self, connection: "Connection[Any]", heads: Sequence[asyncpg.Record]
+    ) -> list[OutboxRow]:
+        """Knock for the new heads of keys."""
         ids = [row["head"] for row in heads if row["head"] is not None]
-        if not ids:
-            return []
-        rows = await connection.fetch(statement("knock"), ids, self._head_start)
+        return await self._knock(connection, ids) if ids else []
+
+    async def _knock(
+        self, connection: "Connection[Any]", job_ids: Sequence[JobId]
+    ) -> list[OutboxRow]:
+        rows = await connection.fetch(statement("knock"), list(job_ids), self._head_start)
         return [outbox_row(row) for row in rows]
 
     async def _write(
@@ -159,8 +182,8 @@ class Intake:
     ) -> Sequence[Admitted | BaseException]:
         """Part what is new from what was asked before, then insert what is new."""
         answers: dict[JobId, Admitted | BaseException] = {}
-        answers |= await _remembered(connection, batch)
-        answers |= await _without_blobs(connection, [s for s in batch if s.id not in answers])
+        answers |= await remembered(connection, batch)
+        answers |= await without_blobs(connection, [s for s in batch if s.id not in answers])
         for answer in answers.values():
             if isinstance(answer, Invalid):
                 raise answer  # rolls back: nothing of what is refused may be kept
@@ -173,9 +196,9 @@ class Intake:
     async def _insert(
         self, connection: "Connection[Any]", batch: Sequence[Submission]
     ) -> list[Admitted]:
-        places = await _places(connection, batch)
+        spots = await places(connection, batch)
         posted = await connection.fetch(
-            statement("submit"), *_arrays(batch, places), self._head_start
+            statement("submit"), *arrays(batch, spots), self._head_start
         )
         at = posted[0]["at"]
         knocks = [outbox_row(row) for row in posted if row["id"] is not None]
@@ -210,105 +233,3 @@ def _by_id(
     batch: Iterable[Submission], answers: Iterable[Admitted | BaseException]
 ) -> dict[JobId, Admitted | BaseException]:
     return dict(zip((submission.id for submission in batch), answers, strict=True))
-
-
-async def _remembered(
-    connection: "Connection[Any]", batch: Sequence[Submission]
-) -> dict[JobId, Admitted | BaseException]:
-    """Answer those whose Idempotency-Key was taken already, in this batch or before."""
-    named = [(s, s.idempotency) for s in batch if s.idempotency is not None]
-    if not named:
-        return {}
-    tenants, callers = [s.tenant for s, _ in named], [name.caller for _, name in named]
-    keys, prints = [name.key for _, name in named], [name.fingerprint for _, name in named]
-    ids = [s.id for s, _ in named]
-    won = await connection.fetch(statement("remember"), tenants, callers, keys, prints, ids)
-    new = {row["job_id"] for row in won}
-    if len(new) == len(named):
-        return {}
-    seen = await connection.fetch(statement("recall"), tenants, callers, keys)
-    known = {(row["tenant"], row["caller"], row["key"]): row for row in seen}
-    return {
-        s.id: _recalled(name.fingerprint, known.get((s.tenant, name.caller, name.key)))
-        for s, name in named
-        if s.id not in new
-    }
-
-
-def _recalled(fingerprint: bytes, known: asyncpg.Record | None) -> Admitted | BaseException:
-    if known is None:  # its owner rolled back or was forgotten between our two looks
-        return Undecided(retry_after=1)
-    if known["fingerprint"] != fingerprint:
-        return IdempotencyMismatch()
-    return Admitted(accepted=Accepted(job_id=known["job_id"], at=known["at"], replayed=True))
-
-
-async def _without_blobs(
-    connection: "Connection[Any]", batch: Sequence[Submission]
-) -> dict[JobId, BaseException]:
-    """Note the blobs that jobs use; answer those that name one which is not there."""
-    uses = [(blob_id, s.tenant, s.id) for s in batch for blob_id in s.blobs]
-    if not uses:
-        return {}
-    found = await connection.fetch(statement("use_blobs"), *zip(*uses, strict=True))
-    there = {(row["blob_id"], row["job_id"]) for row in found}
-    return {
-        job_id: Invalid([{"pointer": "", "detail": f"there is no blob {blob_id}"}])
-        for blob_id, _, job_id in uses
-        if (blob_id, job_id) not in there
-    }
-
-
-async def _places(
-    connection: "Connection[Any]", batch: Sequence[Submission]
-) -> dict[JobId, tuple[int, bool]]:
-    """Give every keyed submission its place in its key, and say whether it is the head."""
-    keyed = [s for s in batch if s.ordering_key is not None]
-    if not keyed:
-        return {}
-    rows = await connection.fetch(
-        statement("places"),
-        [s.id for s in keyed],
-        [s.tenant for s in keyed],
-        [s.ordering_key for s in keyed],
-    )
-    lanes = {(row["tenant"], row["key"]): row for row in rows}
-    waiting: dict[tuple[TenantId, str | None], list[Submission]] = {}
-    for submission in keyed:
-        waiting.setdefault((submission.tenant, submission.ordering_key), []).append(submission)
-    return {
-        s.id: (lanes[name]["tail"] - len(lane) + place, lanes[name]["head"] == s.id)
-        for name, lane in waiting.items()
-        for place, s in enumerate(lane, 1)
-    }
-
-
-def _arrays(
-    batch: Sequence[Submission], places: Mapping[JobId, tuple[int, bool]]
-) -> list[list[Any]]:
-    """Turn a batch into the arrays of ``submit.sql``, in the order of its parameters."""
-    spots = [places.get(s.id, (None, True)) for s in batch]
-    return [
-        [s.id for s in batch],
-        [s.tenant for s in batch],
-        [s.type for s in batch],
-        [s.pool for s in batch],
-        [s.priority for s in batch],
-        [s.ordering_key for s in batch],
-        [seq for seq, _ in spots],
-        [s.blocks for s in batch],
-        [is_head for _, is_head in spots],
-        [s.delay for s in batch],
-        [s.run_at for s in batch],
-        [s.start_deadline for s in batch],
-        [s.deadline for s in batch],
-        [s.max_age for s in batch],
-        [s.max_attempts for s in batch],
-        [s.result_ttl for s in batch],
-        [s.track_id for s in batch],
-        [s.traceparent for s in batch],
-        [",".join(s.tags) for s in batch],
-        [s.callback_url for s in batch],
-        [",".join(s.callback_events) for s in batch],
-        [s.request for s in batch],
-    ]

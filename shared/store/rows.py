@@ -54,4 +54,5 @@ def job_event(record: Record) -> JobEvent:
         at=record["at"],
         attempt=record["attempt"],
         error=record["error"],
+        replays=record["replays"],
     )

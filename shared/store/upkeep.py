@@ -86,9 +86,12 @@ class UpkeepStore:
     async def forget_blobs(self, *, older: timedelta) -> list[BlobId]:
         """Drop the rows of blobs nobody uses; the caller deletes the files."""
         orphans = await self._pool.fetch(statement("orphan_blobs"), older, AT_ONCE)
-        ids = [row["id"] for row in orphans]
-        rows = await self._pool.fetch(statement("forget_blobs"), ids)
-        return [row["id"] for row in rows]
+        if not orphans:
+            return []
+        async with self._pool.transaction() as connection:  # holds first, and only then looks
+            held = await connection.fetch(statement("hold_blobs"), [row["id"] for row in orphans])
+            gone = await connection.fetch(statement("forget_blobs"), [row["id"] for row in held])
+        return [row["id"] for row in gone]
 
     async def _tend(self, find: str, move: Move) -> Tended:
         found = [row["id"] for row in await self._pool.fetch(find, AT_ONCE)]

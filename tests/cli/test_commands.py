@@ -251,6 +251,19 @@ async def test_cancel_tells_how_far_it_got(desk: Desk, run: Runs) -> None:
     assert (await run("cancel", ended)).code == 1
 
 
+async def test_replay_tells_that_it_waits_again(desk: Desk, run: Runs) -> None:
+    """A job with a result is not run again: the request is wrong, which is code 2."""
+    failed = desk.tells(a_status(a_job_id(), 2, "failed"))
+    completed = desk.tells(a_status(a_job_id(), 2, "completed"))
+
+    ran = await run("replay", failed)
+    assert ran.code == 0
+    assert "queued" in ran.out
+    refused = await run("replay", completed)
+    assert refused.code == 2
+    assert "not_replayable" in refused.err
+
+
 async def test_list_is_a_table_of_tabs_in_a_pipe(desk: Desk, run: Runs) -> None:
     """Plain columns for cut and awk; at most as many as asked for."""
     ids = [desk.tells(a_status(a_job_id(), 1, orderingKey="k")) for _ in range(5)]

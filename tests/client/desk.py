@@ -62,6 +62,7 @@ class Desk:
                 web.get("/api/jobs", self._kind("list", self._list)),
                 web.get("/api/jobs/{id}", self._kind("status", self._status)),
                 web.delete("/api/jobs/{id}", self._kind("cancel", self._cancel)),
+                web.post("/api/jobs/{id}/replay", self._kind("replay", self._replay)),
                 web.get("/api/blobs/{id}", self._kind("blob", self._blob)),
                 web.get("/api/{collection}/status/{id}", self._kind("status", self._status)),
                 web.get("/api/{collection}/result/{id}", self._kind("result", self._result)),
@@ -162,6 +163,15 @@ class Desk:
         if now["status"] in FINAL:
             return problem(409, "already_ended", job=now)
         return web.json_response({**now, "state": "cancelling"}, status=202)
+
+    async def _replay(self, request: web.Request) -> web.StreamResponse:
+        job_id = request.match_info["id"]
+        if trouble := self._trouble(job_id):
+            return trouble
+        now = self.jobs[job_id][-1]
+        if now["status"] not in FINAL - {"completed"}:
+            return problem(409, "not_replayable", job=now)
+        return web.json_response({**now, "state": "queued", "status": "pending"}, status=202)
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         """Two jobs a page."""

@@ -16,6 +16,7 @@ from shared.contract.errors import (
     Gone,
     Invalid,
     NoResult,
+    NotReplayable,
     Refusal,
     TooLarge,
     UketsukeError,
@@ -303,6 +304,30 @@ async def test_a_cancel_answers_how_the_job_stands(desk: Desk, client: Client) -
     job = refused.value.members["job"]
     assert isinstance(job, dict)
     assert job["status"] == "failed"
+
+
+async def test_a_replay_answers_how_the_job_stands(desk: Desk, client: Client) -> None:
+    """A failed job waits again; one with a result says that it has one."""
+    failed = desk.tells(a_status(a_job_id(), 3, "failed"))
+    completed = desk.tells(a_status(a_job_id(), 3, "completed"))
+
+    assert (await client.replay(failed)).state == "queued"
+    with pytest.raises(NotReplayable) as refused:
+        await client.replay(completed)
+    job = refused.value.members["job"]
+    assert isinstance(job, dict)
+    assert job["status"] == "completed"
+
+
+async def test_a_replay_is_asked_for_once(desk: Desk, client: Client) -> None:
+    """Whether it was done is not known: a second one might be refused, which would be a lie."""
+    job_id = desk.tells(a_status(a_job_id(), 3, "failed"))
+    desk.script["replay"].append(is_cut)
+
+    with pytest.raises(Unreachable):
+        await client.replay(job_id)
+
+    assert [seen.method for seen in desk.seen] == ["POST"]
 
 
 async def test_reads_are_tried_again_too(desk: Desk, client: Client, clock: StatedClock) -> None:

@@ -57,6 +57,19 @@ async def test_a_watch_tells_the_history_and_ends_with_the_ending(
     assert desk.polled(job_id) == []
 
 
+async def test_an_ending_that_was_replayed_is_not_the_last_word(desk: Desk, client: Client) -> None:
+    """Whoever asks for the whole history is told of it, and goes on to the last run's end."""
+    job_id = a_job_id()
+    failed = a_status(job_id, 2, "failed", replayed=True)
+    desk.tells(a_status(job_id, 1, "queued"), failed, a_status(job_id, 3, "queued", replays=1))
+    desk.jobs[job_id].append(a_status(job_id, 4, "completed", replays=1))
+
+    statuses = [status async for status in client.watch(job_id, after=0)]
+
+    assert [status.state for status in statuses] == ["queued", "failed", "queued", "completed"]
+    assert [status.has_ended for status in statuses] == [False, False, False, True]
+
+
 async def test_wait_answers_the_ending(desk: Desk, client: Client) -> None:
     """Whichever it is: a failed job is an answer, not an exception."""
     job_id = a_job_id()

@@ -1,6 +1,6 @@
 """A store in memory with the verbs that the front service asks of the real one."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,8 @@ from shared.contract.ids import BlobId, JobId, TenantId
 from shared.contract.jobs import Accepted, JobView, Submission
 from shared.contract.states import ENDINGS, MOVES, Move, State
 from shared.contract.status import MOST_INLINE
-from shared.store.intake import Admitted, Cancelled
+from shared.store.batches import Admitted
+from shared.store.intake import Changed
 from shared.store.reads import Filters
 from shared.store.rows import OutboxRow
 
@@ -34,6 +35,7 @@ class MemoryStore:
         self.blobs: dict[BlobId, Blob] = {}
         self.owners: dict[BlobId, TenantId] = {}
         self.keys: dict[tuple[TenantId, str, str], tuple[bytes, JobId]] = {}
+        self.released: set[JobId] = set()
         self.is_away = False
         self.questions = 0
         self.after_history: Callable[[], None] = lambda: None
@@ -56,20 +58,38 @@ class MemoryStore:
         self.submissions[view.id] = submission
         self.views[view.id] = view
         self.events[view.id] = [_event(view, ACCEPTED)]
-        row = OutboxRow(
-            id=len(self.views), route="r", job_ids=(view.id,), keyed=False, track_ids=""
-        )
+        row = _row(view)
         is_due = view.state is State.QUEUED
         accepted = Accepted(job_id=view.id, at=view.created_at)
         return Admitted(accepted=accepted, row=row if is_due else None)
 
-    async def cancel(self, tenant: TenantId, job_id: JobId) -> Cancelled | None:
+    async def cancel(self, tenant: TenantId, job_id: JobId) -> Changed | None:
         self._answer()
         view = self.views.get(job_id)
         if view is None or view.tenant != tenant or view.state not in MOVES[Move.CANCEL]:
             return None
         moved = self.move(job_id, MOVES[Move.CANCEL][view.state])
-        return Cancelled(state=moved.state, news=News(job_id, moved.sequence), rows=())
+        return Changed(state=moved.state, news=News(job_id, moved.sequence), rows=())
+
+    async def replay(self, tenant: TenantId, job_id: JobId) -> Changed | None:
+        self._answer()
+        view = self.views.get(job_id)
+        if view is None or view.tenant != tenant or view.state not in MOVES[Move.REPLAY]:
+            return None
+        fresh = replace(view, replays=view.replays + 1, attempt=0, started_at=None, progress=0)
+        self.views[job_id] = replace(fresh, error=None, error_code=None, message=None)
+        moved = self.move(job_id, State.QUEUED)
+        return Changed(state=moved.state, news=News(job_id, moved.sequence), rows=(_row(moved),))
+
+    async def release(self, tenant: TenantId, job_id: JobId) -> Sequence[OutboxRow] | None:
+        """Take every failed job with a key for one that holds it, once."""
+        self._answer()
+        view = self.views.get(job_id)
+        is_held = view is not None and view.state is State.FAILED and view.ordering_key is not None
+        if view is None or view.tenant != tenant or not is_held or job_id in self.released:
+            return None
+        self.released.add(job_id)
+        return (_row(view),)
 
     async def job(self, tenant: TenantId, job_id: JobId, *, whole: bool = False) -> JobView:
         self._answer()
@@ -137,6 +157,11 @@ class MemoryStore:
     def news(self, *job_ids: JobId) -> bytes:
         """Write the message that tells of the present state of *job_ids*."""
         return encode_news([News(job_id, self.views[job_id].sequence) for job_id in job_ids])
+
+    def age(self, job_id: JobId, *, days: int) -> None:
+        """Let a job have been accepted some days earlier."""
+        view = self.views[job_id]
+        self.views[job_id] = replace(view, created_at=view.created_at - timedelta(days=days))
 
     def forget(self, job_id: JobId) -> None:
         """Do what the sweeper does."""
@@ -215,6 +240,10 @@ def _view(submission: Submission, now: datetime) -> JobView:
     )
 
 
+def _row(view: JobView) -> OutboxRow:
+    return OutboxRow(id=view.sequence, route="r", job_ids=(view.id,), keyed=False, track_ids="")
+
+
 def _event(view: JobView, kind: str) -> JobEvent:
     return JobEvent(
         sequence=view.sequence,
@@ -222,6 +251,7 @@ def _event(view: JobView, kind: str) -> JobEvent:
         at=view.updated_at,
         attempt=view.attempt,
         error=view.error,
+        replays=view.replays,
     )
 
 

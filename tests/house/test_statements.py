@@ -28,6 +28,7 @@ OF_ANY_TENANT: Final[Mapping[str, str]] = {
     "forget_blobs": "upkeep",
     "forget_tombstones": "upkeep",
     "go_on": "of a worker: keys of jobs that it has just ended",
+    "hold_blobs": "upkeep",
     "history": "its events are shown only with a job that `job_batch` found to be the tenant's",
     "knock": "of whoever has just moved these jobs; a knock tells nothing of them",
     "lapsed": "upkeep",

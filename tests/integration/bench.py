@@ -12,8 +12,9 @@ from shared.contract.ids import THE_TENANT, JobId
 from shared.contract.jobs import Job, JobView
 from shared.contract.outcomes import Failure, Verdict
 from shared.contract.states import Move, State
+from shared.store.batches import Admitted
 from shared.store.blobs import BlobRows
-from shared.store.intake import Admitted, Intake
+from shared.store.intake import Intake
 from shared.store.outbox import Outbox
 from shared.store.pool import Pool, open_pool
 from shared.store.reads import Reads

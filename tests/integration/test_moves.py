@@ -87,6 +87,10 @@ async def expire(bench: Bench, _: JobId) -> None:
     await bench.upkeep.expire()
 
 
+async def replay(bench: Bench, job_id: JobId) -> None:
+    await bench.intake.replay(THE_TENANT, job_id)
+
+
 GIVEN: Final[Mapping[State, Callable[[Bench], Awaitable[JobId]]]] = {
     State.SCHEDULED: scheduled,
     State.QUEUED: queued,
@@ -105,6 +109,7 @@ VERBS: Final[Mapping[Move, Callable[[Bench, JobId], Awaitable[None]]]] = {
     Move.RESCUE: rescue,
     Move.CRASH_LOOP: crash_loop,
     Move.EXPIRE: expire,
+    Move.REPLAY: replay,
 }
 
 

@@ -73,6 +73,8 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "rescue": "{ids}, 3, '7 days'",
     "expire": "{ids}, '7 days'",
     "cancel": "'00000000-0000-0000-0000-000000000000', {id}, '{{}}', '{{}}', '{{}}'",
+    "replay": "'00000000-0000-0000-0000-000000000000', {id}, '{{}}', '{{}}', '{{}}'",
+    "release": "'00000000-0000-0000-0000-000000000000', {id}",
     "progress": "{ids}, {tokens}, {tokens}, {moves}",
     "checkpoint": "{id}, 1, ''",
     "list": "'00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL, NULL, NULL, NULL,"

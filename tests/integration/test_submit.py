@@ -11,7 +11,7 @@ from shared.contract.errors import IdempotencyMismatch, Invalid, Unavailable, Un
 from shared.contract.ids import THE_TENANT, BlobId
 from shared.contract.jobs import Priority
 from shared.contract.states import State
-from shared.store.intake import Admitted
+from shared.store.batches import Admitted
 from tests.integration.bench import Bench, open_bench
 from tests.support.builders import a_job_id, a_submission, a_tenant, an_idempotency
 

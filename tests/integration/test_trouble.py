@@ -14,7 +14,7 @@ from shared.contract.errors import Unavailable
 from shared.contract.ids import THE_TENANT, JobId
 from shared.contract.jobs import Job
 from shared.contract.states import Move, State
-from shared.store.intake import Admitted
+from shared.store.batches import Admitted
 from shared.store.reads import Filters
 from tests.integration.bench import Bench, a_ruling, open_bench
 from tests.integration.conftest import EMPTY

@@ -16,19 +16,22 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import permutations
+from math import factorial, prod
 from typing import Any, Final, cast
 
 import asyncpg
 
-from shared.store.pool import Connection, Pool
+from shared.store.pool import Busy, Connection, Pool
 
 Verb = Callable[[Pool], Awaitable[object]]
 
 _PATIENCE: Final = 20.0
-_LOOK: Final = 0.002
+_LOOK: Final = 0.002  # seconds after which one who has not moved is suspected to wait for a lock
+MOST: Final = 70
+LOT: Final = 40
 _WAITS_FOR_A_LOCK: Final = """
 SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1
 """
@@ -43,12 +46,19 @@ class _Actor:
     at_gate: asyncio.Event = field(default_factory=asyncio.Event)
     pid: int | None = None
     is_free: bool = False
+    asked: list[str] = field(default_factory=list)  # its statements
+    trouble: Busy | None = None  # the first one, even if it was tried again after that
 
     @property
     def has_ended(self) -> bool:
         return self.task is not None and self.task.done()
 
-    async def gate(self) -> None:
+    def start(self, pool: Pool, verb: Verb, name: str | None = None) -> None:
+        self.task = asyncio.create_task(_run(verb, pool, self), name=name)
+        self.task.add_done_callback(lambda _: self.at_gate.set())
+
+    async def gate(self, query: str) -> None:
+        self.asked.append(query)
         if self.is_free:
             return
         self.at_gate.set()
@@ -63,19 +73,19 @@ class _Stepped:
         self._connection, self._actor = connection, actor
 
     async def execute(self, query: str, *args: Any) -> str:
-        await self._actor.gate()
+        await self._actor.gate(query)
         return await self._connection.execute(query, *args)
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
-        await self._actor.gate()
+        await self._actor.gate(query)
         return await self._connection.fetch(query, *args)
 
     async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
-        await self._actor.gate()
+        await self._actor.gate(query)
         return await self._connection.fetchrow(query, *args)
 
     async def fetchval(self, query: str, *args: Any) -> Any:
-        await self._actor.gate()
+        await self._actor.gate(query)
         return await self._connection.fetchval(query, *args)
 
 
@@ -87,28 +97,36 @@ class _SteppedPool(Pool):
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
-        async with self._real.connection() as connection:
-            self._actor.pid = await connection.fetchval("SELECT pg_backend_pid()")
+        async with self._borrow() as connection:
             yield cast("Connection[asyncpg.Record]", _Stepped(connection, self._actor))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
-        async with self._real.connection() as connection:
-            self._actor.pid = await connection.fetchval("SELECT pg_backend_pid()")
-            async with connection.transaction():
-                yield cast("Connection[asyncpg.Record]", _Stepped(connection, self._actor))
-                await self._actor.gate()  # before COMMIT
+        async with self._borrow() as connection, connection.transaction():
+            yield cast("Connection[asyncpg.Record]", _Stepped(connection, self._actor))
+            await self._actor.gate("-- COMMIT")
+
+    @asynccontextmanager
+    async def _borrow(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
+        try:
+            async with self._real.connection() as connection:
+                self._actor.pid = await connection.fetchval("SELECT pg_backend_pid()")
+                yield connection
+        except Busy as trouble:
+            self._actor.trouble = self._actor.trouble or trouble
+            raise
 
 
 async def play(pool: Pool, verbs: Mapping[str, Verb], script: Sequence[str]) -> dict[str, Any]:
     """Run *verbs* as *script* says, then let them end; answer what each came to.
 
-    A verb that raised comes to its exception. What is left of the script when a verb has ended,
-    or waits for a lock, is passed over.
+    A verb that raised comes to its exception, and so does one that met a deadlock or waited too
+    long for a lock, even if it then tried again and did what it should. What is left of the
+    script when a verb has ended, or waits for a lock, is passed over.
     """
     actors = {name: _Actor() for name in verbs}
     for name, verb in verbs.items():
-        actors[name].task = asyncio.create_task(_run(verb, pool, actors[name]), name=name)
+        actors[name].start(pool, verb, name)
     async with asyncio.timeout(_PATIENCE):
         await _settle(pool, actors.values())
         for name in script:
@@ -118,7 +136,10 @@ async def play(pool: Pool, verbs: Mapping[str, Verb], script: Sequence[str]) -> 
             actor.go.release()
         tasks = [actor.task for actor in actors.values() if actor.task is not None]
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    return dict(zip(actors, outcomes, strict=True))
+    return {
+        name: actor.trouble or outcome
+        for (name, actor), outcome in zip(actors.items(), outcomes, strict=True)
+    }
 
 
 async def _run(verb: Verb, pool: Pool, actor: _Actor) -> object:
@@ -137,34 +158,50 @@ async def _settle(pool: Pool, actors: Iterable[_Actor]) -> None:
     """Wait until each of *actors* is at its next gate, has ended, or waits for a lock."""
     for actor in actors:
         while not (actor.has_ended or actor.at_gate.is_set()):
-            await asyncio.sleep(_LOOK)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await actor.at_gate.wait()
+                    continue
             if actor.pid is not None and await pool.fetchval(_WAITS_FOR_A_LOCK, actor.pid):
                 break
 
 
-async def count_steps(pool: Pool, verb: Verb) -> int:
-    """Run *verb* alone and count its statements, its COMMIT included."""
+async def rehearse(pool: Pool, verb: Verb) -> list[str]:
+    """Run *verb* alone; answer its statements one by one, its COMMIT included."""
     actor = _Actor()
-    actor.task = asyncio.create_task(_run(verb, pool, actor))
-    steps = 0
+    actor.start(pool, verb)
     await _settle(pool, [actor])
     while not actor.has_ended:
-        steps += 1
         await _step(pool, actor, [actor])
-    await actor.task
-    return steps
+    if actor.task is not None:
+        await actor.task
+    return actor.asked
 
 
-def orders(steps: Mapping[str, int], *, most: int, seed: int = 1) -> Iterator[tuple[str, ...]]:
-    """List the ways to shuffle the *steps* of two verbs into one another.
+def orders(
+    steps: Mapping[str, int], *, most: int = MOST, lot: int = LOT, seed: int = 1
+) -> list[tuple[str, ...]]:
+    """List the ways to shuffle the *steps* of some verbs into one another.
 
-    All of them if they are no more than *most*; else the two in which one follows the other, and
-    as many others by lot.
+    All of them if they are no more than *most*; else those in which one follows the other, and
+    others by lot, *lot* in all.
     """
-    (one, first), (other, second) = steps.items()
-    total = first + second
-    every = [frozenset(places) for places in combinations(range(total), first)]
-    if len(every) > most:
-        every = [every[0], every[-1], *random.Random(seed).sample(every[1:-1], most - 2)]
-    for places in every:
-        yield tuple(one if place in places else other for place in range(total))
+    deck = [name for name, count in steps.items() for _ in range(count)]
+    if factorial(len(deck)) // prod(map(factorial, steps.values())) <= most:
+        return list(_shuffles(dict(steps)))
+    dice = random.Random(seed)
+    found = {
+        tuple(name for name in turn for _ in range(steps[name])): None
+        for turn in permutations(steps)
+    }
+    while len(found) < lot:
+        found[tuple(dice.sample(deck, len(deck)))] = None
+    return list(found)
+
+
+def _shuffles(left: dict[str, int]) -> Iterator[tuple[str, ...]]:
+    if not any(left.values()):
+        yield ()
+    for name in [name for name, count in left.items() if count]:
+        rest = left | {name: left[name] - 1}
+        yield from ((name, *more) for more in _shuffles(rest))

@@ -30,6 +30,7 @@ def build(*, is_terminal: bool = False) -> typer.Typer:
     app.command("watch")(commands.watch)
     app.command("result")(commands.result)
     app.command("cancel")(commands.cancel)
+    app.command("replay")(commands.replay)
     app.command("list")(commands.list_jobs)
     return app
 

@@ -175,6 +175,20 @@ def cancel(
     visit.run(work)
 
 
+def replay(
+    job_id: JobIdWord, url: Url = DEFAULT_URL, token: Token = None, *, as_json: AsJson = False
+) -> None:
+    """Run a job again that failed, was cancelled or expired."""
+    visit = _visit(url, token, as_json=as_json)
+
+    async def work() -> ExitCode:
+        async with visit.client() as client:
+            visit.screen.status(await client.replay(job_id))
+        return ExitCode.DONE
+
+    visit.run(work)
+
+
 def list_jobs(
     *,
     status: Annotated[Coarse | None, typer.Option()] = None,

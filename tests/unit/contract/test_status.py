@@ -159,8 +159,12 @@ STORY: Final = (
     ("retrying", State.RETRYING, 1),
     ("queued", State.QUEUED, 1),
     ("running", State.RUNNING, 2),
-    ("cancelling", State.CANCELLING, 2),
-    ("cancelled", State.CANCELLED, 2),
+    ("failed", State.FAILED, 2),
+    ("queued", State.QUEUED, 0),
+    ("running", State.RUNNING, 1),
+    ("cancelling", State.CANCELLING, 1),
+    ("cancelled", State.CANCELLED, 1),
+    ("queued", State.QUEUED, 0),
 )
 """What can happen to a job, as the kinds of its events, its states, and its attempts."""
 
@@ -170,23 +174,28 @@ _NOT_OF_THE_MOMENT: Final = frozenset({"progress", "message"})
 
 def a_story() -> Iterator[tuple[JobEvent, JobView]]:
     """Tell each event of a job, and how the job was right after it."""
-    started_at = None
+    started_at, replays = None, 0
     for number, (kind, state, attempt) in enumerate(STORY, 1):
         at = START + timedelta(minutes=number)
+        if number > 1 and STORY[number - 2][1] in ENDINGS:
+            started_at, replays = None, replays + 1
         started_at = started_at or (at if state is State.RUNNING else None)
-        failed = state is State.RETRYING
+        failed = state in (State.RETRYING, State.FAILED)
         job = in_state(
             state,
             sequence=number,
             attempt=attempt,
             updated_at=at,
             started_at=started_at,
+            completed_at=at if state in ENDINGS else None,
+            replays=replays,
             due=at if state in (State.SCHEDULED, State.RETRYING) else None,
             error="It went wrong" if failed else None,
             error_code="no_good" if failed else None,
             progress=40 if state in (State.CANCELLING, State.CANCELLED) else 0,
         )
-        yield an_event(number, kind, at=at, attempt=attempt, error=job.error), job
+        told = {"at": at, "attempt": attempt, "error": job.error, "replays": replays}
+        yield an_event(number, kind, **told), job
 
 
 @pytest.mark.parametrize("now", range(1, len(STORY) + 1))
@@ -197,6 +206,7 @@ def test_a_frame_says_nothing_that_was_not_so(now: int) -> None:
 
     for event, job_then in story:
         told, was = frame(job_now, event), status_document(job_then)
+        assert told.pop("replayed", False) is (event.sequence < now and job_then.has_ended)
         compared = told.keys() - _NOT_OF_THE_MOMENT
         if event.sequence == 1 < now:
             compared -= {"state"}  # nobody knows any more whether it had to wait
@@ -219,6 +229,13 @@ def test_progress_does_not_go_back_while_a_cancel_takes_its_time() -> None:
 
     assert frame(job, an_event(3, "cancelling", attempt=1))["progress"] == 65
     assert frame(job, an_event(2, "running", attempt=1))["progress"] == 0
+
+
+def test_the_progress_of_one_run_is_not_anothers() -> None:
+    """The bar of a run that is over shows nothing of the one that goes on."""
+    job = in_state(State.RUNNING, sequence=6, attempt=1, progress=65, replays=1)
+
+    assert frame(job, an_event(3, "cancelling", attempt=1, replays=0))["progress"] == 0
 
 
 def test_a_job_that_was_accepted_to_run_at_once_was_never_scheduled() -> None:
