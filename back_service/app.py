@@ -119,7 +119,7 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
             drain=settings.drain,
         )
         lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
-        lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber)
+        lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber, metrics)
         yield [
             publisher,
             fan_out,

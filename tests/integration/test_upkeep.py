@@ -7,7 +7,7 @@ import pytest
 from shared.contract.errors import Gone, UnknownJob
 from shared.contract.ids import THE_TENANT, JobId
 from shared.contract.states import Move, State
-from tests.integration.bench import Bench
+from tests.integration.bench import Bench, a_bench
 from tests.integration.soundness import unsound
 from tests.support.builders import a_job_id, a_tenant, an_idempotency
 
@@ -178,6 +178,41 @@ async def test_a_knock_that_was_overtaken_is_lost(bench: Bench) -> None:
     await knocked_ago(bench, lost, 60)
 
     assert await unheard(bench, is_empty=False) == [lost]
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_job_whose_type_a_worker_does_not_know_finds_one_that_does(
+    bench: Bench, key: str | None
+) -> None:
+    """F22: such a worker lets its knock go; the next one comes after seconds, and spins never."""
+    stranger = a_bench(bench.url, bench.pool, types=("demo.other",))
+    job_id = await bench.submit(ordering_key=key)
+    assert await stranger.claim(job_id) == []
+    assert await bench.state(job_id) is State.QUEUED
+    assert await unheard(bench, is_empty=True) == []
+
+    await knocked_ago(bench, job_id, 6)
+
+    assert await unheard(bench, is_empty=True) == [job_id]
+    assert await stranger.claim(job_id) == []
+    assert await unheard(bench, is_empty=True) == []
+    assert [job.id for job in await bench.claim(job_id)] == [job_id]
+
+
+async def test_the_next_job_of_a_lane_may_be_of_a_type_its_worker_does_not_know(
+    bench: Bench,
+) -> None:
+    """It is knocked for with the end of the one before, as if the lane had no turn left."""
+    first = await bench.running(ordering_key="k")
+    other = await bench.submit(ordering_key="k", type="demo.other")
+
+    finished = await bench.finish(first, has_turn=True)
+
+    assert finished.next is None
+    assert (await bench.knocked())[-1] == other
+    assert await bench.claim(other) == []
+    await knocked_ago(bench, other, 6)
+    assert await unheard(bench, is_empty=True) == [other]
 
 
 async def test_a_job_behind_the_head_is_never_unheard(bench: Bench) -> None:

@@ -41,6 +41,7 @@ class Works:
     def __init__(self, *, slots: int = 4, turn: int = 20, drain: float = 1.0) -> None:
         self.work, self.broker, self.inbox = FakeWork(), Broker(), Inbox()
         self.ears, self.clock = Ears(), ManualClock()
+        self.metrics = BackMetrics()
         self.may_end = asyncio.Event()
         self.begun: list[JobId] = []
         self.handler: Handling = self._usual
@@ -62,7 +63,7 @@ class Works:
             teller=self.ears.as_teller,
             catalogue=catalogue,
             clock=self.clock,
-            metrics=BackMetrics(),
+            metrics=self.metrics,
             concurrency=slots,
             turn=turn,
             drain=timedelta(seconds=drain),
@@ -88,6 +89,9 @@ class Works:
         delivery = self.broker.deliver(*job_ids, route=route, keyed=keyed, at=self.clock.now)
         self.inbox.put(delivery)
         return delivery.tag
+
+    def counted(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
 
     async def until(self, is_so: Callable[[], object], what: str) -> None:
         async def look() -> object:
@@ -214,6 +218,23 @@ async def test_a_knock_that_nobody_can_read_goes_to_the_dead_letters(body: bytes
         await works.until(lambda: works.begun == [job_id], "the good one runs")
 
     assert works.broker.rejected == [bad.tag]
+    assert works.counted("uketsuke_knocks_not_understood_total", why="unreadable") == 1
+
+
+async def test_a_knock_of_a_newer_version_is_let_go_and_counted() -> None:
+    """F22: workers are to be rolled before fronts. Its jobs are left to the rescuer."""
+    works = Works()
+    [job_id] = works.queue(1)
+    async with works.open():
+        newer = works.broker.deliver_body(b'{"version": 2, "lots": []}', at=works.clock.now)
+        works.inbox.put(newer)
+        works.knock(job_id)
+        await works.until(lambda: works.begun == [job_id], "the one that is understood runs")
+
+    assert newer.tag in works.broker.acked
+    assert works.broker.rejected == []
+    assert works.work.later == []
+    assert works.counted("uketsuke_knocks_not_understood_total", why="newer") == 1
 
 
 async def test_a_lane_goes_on_with_the_next_of_its_key() -> None:
