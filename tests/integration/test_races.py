@@ -57,6 +57,14 @@ def comes_due(pool: Pool) -> Awaitable[object]:
     return a_bench("", pool).upkeep.come_due()
 
 
+def forgets(pool: Pool) -> Awaitable[object]:
+    return a_bench("", pool).upkeep.forget()
+
+
+async def _outlived(pool: Pool, job: Job) -> None:
+    await pool.fetch("UPDATE jobs SET expires_at = clock_timestamp() WHERE id = $1", job.id)
+
+
 async def _due_now(bench: Bench, job_id: JobId) -> None:
     await bench.sql("UPDATE jobs SET due = clock_timestamp() WHERE id = $1", job_id)
 
@@ -181,10 +189,20 @@ async def finish_and_its_double(bench: Bench) -> Mapping[str, Verb]:
 
 
 async def forgetting_and_submit(bench: Bench) -> Mapping[str, Verb]:
-    await bench.ended(ordering_key="k")
-    await bench.sql("UPDATE jobs SET expires_at = clock_timestamp()")
-    forget: Verb = lambda pool: a_bench("", pool).upkeep.forget()  # noqa: E731  a verb as the others
-    return {"forget": forget, "submit": submits()}
+    await _outlived(bench.pool, await bench.ended(ordering_key="k"))
+    return {"forget": forgets, "submit": submits()}
+
+
+async def forgetting_and_forgetting(bench: Bench) -> Mapping[str, Verb]:
+    """One sees the first job of a key, the other both or the second."""
+    first, second = [await bench.ended(ordering_key="k") for _ in range(2)]
+    await _outlived(bench.pool, first)
+
+    async def forget_a_moment_later(pool: Pool) -> object:
+        await _outlived(pool, second)
+        return await forgets(pool)
+
+    return {"one": forgets, "other": forget_a_moment_later}
 
 
 RACES: Final[Mapping[Given, set[tuple[str, ...]]]] = {
@@ -212,6 +230,7 @@ RACES: Final[Mapping[Given, set[tuple[str, ...]]]] = {
     expiry_and_finish: {("expired", "queued"), ("completed", "queued")},
     finish_and_its_double: {("completed", "queued"), ("failed", "queued")},
     forgetting_and_submit: {("queued",)},
+    forgetting_and_forgetting: {()},
 }
 """Each race, and all that its jobs may be in the end, in the order of their acceptance."""
 

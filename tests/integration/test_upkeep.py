@@ -1,12 +1,19 @@
 """What happens to jobs as time passes."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from shared.contract.errors import Gone, UnknownJob
+from shared.contract.errors import Gone, Unavailable, UnknownJob
 from shared.contract.ids import THE_TENANT, JobId
 from shared.contract.states import Move, State
+from shared.store.pool import Connection, Pool
+from shared.store.sql import statement
+from shared.store.upkeep import UpkeepStore
 from tests.integration.bench import Bench, a_bench
 from tests.integration.soundness import unsound
 from tests.support.builders import a_job_id, a_tenant, an_idempotency
@@ -257,6 +264,48 @@ async def test_a_live_job_is_never_forgotten(bench: Bench) -> None:
     await bench.submit()
 
     assert await bench.upkeep.forget() == 0
+
+
+class Breaks(Pool):
+    """Breaks off, once, when it is to forget the heads."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._real, self.has_broken = pool, False
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["Connection[Any]"]:
+        async with self._real.connection() as connection:
+            yield cast("Connection[Any]", self._listening(connection))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Connection[Any]"]:
+        async with self._real.transaction() as connection:
+            yield cast("Connection[Any]", self._listening(connection))
+
+    def _listening(self, connection: "Connection[Any]") -> SimpleNamespace:
+        async def fetch(query: str, *args: Any) -> list[Any]:
+            if query == statement("forget_heads") and not self.has_broken:
+                self.has_broken = True
+                raise Unavailable("the line was cut")
+            return await connection.fetch(query, *args)
+
+        return SimpleNamespace(fetch=fetch, execute=connection.execute)
+
+
+async def test_a_key_outlives_its_last_job_by_no_breakdown(bench: Bench) -> None:
+    """Nobody would come back for it: its jobs are gone, and with them the way to its head."""
+    await bench.ended(ordering_key="k")
+    await _outlive(bench)
+    breaks = Breaks(bench.pool)
+    upkeep = UpkeepStore(breaks, confirm_wait=timedelta(0))
+    with pytest.raises(Unavailable):
+        await upkeep.forget()
+    assert breaks.has_broken
+
+    await upkeep.forget()
+
+    assert await bench.sql("SELECT FROM jobs") == []
+    assert await bench.sql("SELECT FROM key_heads") == []
 
 
 async def test_an_ordering_key_is_let_go_with_its_last_job(bench: Bench) -> None:
