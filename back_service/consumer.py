@@ -23,6 +23,7 @@ from shared.broker.delivery import Delivery, ack_all
 from shared.broker.subscriber import Subscriber
 from shared.contract.errors import Unavailable
 from shared.contract.events import News
+from shared.contract.headers import TRACK_ID
 from shared.contract.ids import JobId
 from shared.contract.job_types import Catalogue
 from shared.contract.jobs import Job
@@ -143,11 +144,11 @@ class Consumer:
         try:
             hand.take(delivery, decode_knock(delivery.body), now)
         except NewerKnock:
-            log.warning("knock is newer than this worker", route=delivery.route)
+            log.warning("knock is newer than this worker", **_origin(delivery))
             self._metrics.misread(newer=True)
             await delivery.ack()
         except UnreadableKnock as why:
-            log.warning("knock rejected", route=delivery.route, why=str(why))
+            log.warning("knock rejected", why=str(why), **_origin(delivery))
             self._metrics.misread(newer=False)
             await delivery.reject()
 
@@ -244,6 +245,17 @@ class Consumer:
             self._leases.interrupt()
             await asyncio.wait(self._lanes, timeout=_LAST_WORDS.total_seconds())
         log.info("drained", left=len(self._lanes))
+
+
+def _origin(delivery: Delivery) -> dict[str, object]:
+    """Say where a knock is from, for whoever has to find out who sent it."""
+    return {
+        "route": delivery.route,
+        "user": delivery.user_id,  # the broker vouches for it: our own fronts and backs have one
+        "message_id": delivery.message_id,
+        "track_ids": delivery.headers.get(TRACK_ID),
+        "redelivered": delivery.redelivered,
+    }
 
 
 def _log_start(job: Job) -> None:

@@ -48,7 +48,6 @@ class Move(StrEnum):
 
 
 ENDINGS = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
-LIVE = frozenset(State) - ENDINGS
 
 STATUS: Mapping[State, Status] = {
     State.SCHEDULED: Status.PENDING,

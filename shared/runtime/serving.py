@@ -33,7 +33,10 @@ class Service(Protocol):
 
 
 class Afterwards:
-    """Does one thing when it is stopped: after the services started later, before the others."""
+    """Does one thing when it is stopped: after the services started later, before the others.
+
+    It does not wait for it longer than *within* seconds.
+    """
 
     def __init__(self, name: str, do: Callable[[], Awaitable[None]], *, within: float) -> None:
         self.name, self._do, self._within = name, do, within
@@ -42,8 +45,11 @@ class Afterwards:
         try:
             await asyncio.Event().wait()
         finally:
-            async with asyncio.timeout(self._within):
-                await self._do()
+            try:
+                async with asyncio.timeout(self._within):
+                    await self._do()
+            except TimeoutError:
+                log.warning("not all was done before the end", name=self.name)
 
 
 class ServiceEnded(Exception):

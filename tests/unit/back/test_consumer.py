@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 from back_service import consumer as module
 from back_service.consumer import Consumer
@@ -219,6 +221,20 @@ async def test_a_knock_that_nobody_can_read_goes_to_the_dead_letters(body: bytes
 
     assert works.broker.rejected == [bad.tag]
     assert works.counted("uketsuke_knocks_not_understood_total", why="unreadable") == 1
+
+
+async def test_whoever_sent_what_cannot_be_read_can_be_found() -> None:
+    """I13: the broker vouches for the user; of what it said nothing is logged."""
+    works = Works()
+    async with works.open():
+        bad = replace(works.broker.deliver_body(b"canary", at=works.clock.now), user_id="mallory")
+        with capture_logs() as lines:
+            works.inbox.put(bad)
+            await works.until(lambda: works.broker.rejected, "it is rejected")
+
+    [line] = [line for line in lines if line["event"] == "knock rejected"]
+    assert (line["user"], line["route"]) == ("mallory", NORMAL)
+    assert "canary" not in str(line)
 
 
 async def test_a_knock_of_a_newer_version_is_let_go_and_counted() -> None:
