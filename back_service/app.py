@@ -83,6 +83,9 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
         outbox = Outbox(quick)
         publisher = Publisher(amqp, name="back-knocks", pools=catalogue.pools)
         fan_out = FanOut(amqp, name="back-news")
+        metrics.gauge(
+            "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
+        )
         post = Post(outbox, publisher, confirm_wait=settings.confirm_wait)
         subscriber = Subscriber(amqp, name="back-jobs", routes=_routes(settings))
         teller = Teller(fan_out, post)
@@ -119,7 +122,7 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
             drain=settings.drain,
         )
         lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
-        lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber)
+        lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber, metrics)
         yield [
             publisher,
             fan_out,

@@ -23,10 +23,11 @@ from shared.broker.delivery import Delivery, ack_all
 from shared.broker.subscriber import Subscriber
 from shared.contract.errors import Unavailable
 from shared.contract.events import News
+from shared.contract.headers import TRACK_ID
 from shared.contract.ids import JobId
 from shared.contract.job_types import Catalogue
 from shared.contract.jobs import Job
-from shared.contract.messages import UnreadableKnock, decode_knock
+from shared.contract.messages import NewerKnock, UnreadableKnock, decode_knock
 from shared.contract.outcomes import Verdict
 from shared.contract.states import State
 from shared.runtime.clock import Clock
@@ -132,7 +133,23 @@ class Consumer:
         now = self._clock.monotonic()
         for route, deliveries in self._subscriber.waiting.items():
             while deliveries and self._hand.named(route) < free:
-                await _take(self._hand, deliveries.popleft(), now)
+                await self._take(self._hand, deliveries.popleft(), now)
+
+    async def _take(self, hand: Hand, delivery: Delivery, now: float) -> None:
+        """Take a knock in *hand*; one that cannot be read goes to the dead letters.
+
+        One that is newer than this worker is let go: whoever knows its jobs will hear of them.
+        """
+        try:
+            hand.take(delivery, decode_knock(delivery.body), now)
+        except NewerKnock:
+            log.warning("knock is newer than this worker", **_origin(delivery))
+            self._metrics.misread(newer=True)
+            await delivery.ack()
+        except UnreadableKnock as why:
+            log.warning("knock rejected", why=str(why), **_origin(delivery))
+            self._metrics.misread(newer=False)
+            await delivery.reject()
 
     async def _claim(self, picked: Picked) -> tuple[Sequence[Job], float]:
         """Claim until the database answers: the knocks are kept meanwhile.
@@ -204,7 +221,7 @@ class Consumer:
         if unopened:
             hand = Hand(self._subscriber.waiting)
             for delivery in unopened:
-                await _take(hand, delivery, 0)
+                await self._take(hand, delivery, 0)
             await self._give_back(hand.release(now))
 
     async def _give_back(self, late: Sequence[InHand]) -> None:
@@ -238,13 +255,15 @@ class Consumer:
         log.info("drained", left=len(self._lanes))
 
 
-async def _take(hand: Hand, delivery: Delivery, now: float) -> None:
-    """Take a knock in *hand*; one that cannot be read goes to the dead letters."""
-    try:
-        hand.take(delivery, decode_knock(delivery.body), now)
-    except UnreadableKnock as why:
-        log.warning("knock rejected", route=delivery.route, why=str(why))
-        await delivery.reject()
+def _origin(delivery: Delivery) -> dict[str, object]:
+    """Say where a knock is from, for whoever has to find out who sent it."""
+    return {
+        "route": delivery.route,
+        "user": delivery.user_id,  # the broker vouches for it: our own fronts and backs have one
+        "message_id": delivery.message_id,
+        "track_ids": delivery.headers.get(TRACK_ID),
+        "redelivered": delivery.redelivered,
+    }
 
 
 def _log_start(job: Job) -> None:

@@ -1,7 +1,8 @@
 """Write down how attempts ended: many in one commit, again and again until the store has it.
 
-A verdict is never given up while the database is away. One that the database refuses, or whose
-job somebody holds, is not allowed to take its neighbours with it.
+A verdict is never given up while the database is away, and one whose commit was not answered is
+not taken for stale. One that the database refuses, or whose job somebody holds, is not allowed to
+take its neighbours with it.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import structlog
 
 from back_service.telling import Teller
 from shared.contract.errors import Unavailable
+from shared.contract.ids import JobId
 from shared.contract.outcomes import Failure, Verdict
 from shared.contract.states import Move
 from shared.runtime.batching import Batcher
@@ -46,12 +48,19 @@ class Finisher:
 
     def __init__(self, work: WorkStore, teller: Teller, clock: Clock) -> None:
         self._work, self._teller, self._clock = work, teller, clock
+        self._in_doubt: set[tuple[JobId, int]] = set()  # they may be written, nobody said so
         self._batcher: Batcher[Ruling, Record] = Batcher(
             self._write_together, most=_MOST, name="finish"
         )
 
     async def finish(self, ruling: Ruling) -> Record:
         """Return when the verdict is stored, or known to be fenced."""
+        try:
+            return await self._finish(ruling)
+        finally:
+            self._in_doubt.discard(_attempt(ruling))
+
+    async def _finish(self, ruling: Ruling) -> Record:
         pause = _FIRST_PAUSE
         try:
             return await self._batcher.submit(ruling)
@@ -96,6 +105,7 @@ class Finisher:
             except Busy:
                 raise
             except Unavailable:
+                self._in_doubt.update(map(_attempt, rulings))
                 log.warning("verdicts wait for the database", count=len(rulings))
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
@@ -105,8 +115,9 @@ class Finisher:
 
     async def _settle(self, rulings: Sequence[Ruling]) -> Settled:
         """Settle a batch; a lone verdict that the database cannot hold ends its job as failed."""
+        again = not self._in_doubt.isdisjoint(map(_attempt, rulings))
         try:
-            return await self._work.finish(rulings)
+            return await self._work.finish(rulings, again=again)
         except (Rejected, ValueError) as error:
             if len(rulings) > 1:
                 raise
@@ -118,3 +129,7 @@ class Finisher:
             job_id = str(ruling.job.id)
             log.error("verdict refused by the database", job_id=job_id, exc_info=refused)
         return await self._settle([replace(ruling, verdict=_REFUSED)])
+
+
+def _attempt(ruling: Ruling) -> tuple[JobId, int]:
+    return ruling.job.id, ruling.job.token

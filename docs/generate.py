@@ -33,8 +33,8 @@ _STATE_MACHINE: Final = """\
 # The life of a job
 
 This page is written by `make docs` from the table `MOVES` in
-[`shared/contract/states.py`](../shared/contract/states.py); a test compares the two. The guards
-of the SQL statements come from the same table.
+[`shared/contract/states.py`](../shared/contract/states.py); a test compares the two. The SQL
+statements are handed their guards from the same table, or a test holds them to it.
 
 A job is accepted as `queued`, or as `scheduled` if it is not due yet. A client sees the coarse
 *status*; the *state* is there for whoever wants to know more.

@@ -11,7 +11,6 @@ from aiohttp import web
 
 from front_service import keys
 from front_service.admission import Admission, Admits, Posts
-from front_service.afterwards import Afterwards
 from front_service.backlog import Backlog
 from front_service.control import Changes, Control, Sends, Tells
 from front_service.heads import Heads
@@ -35,7 +34,7 @@ from shared.outbox import Post, Relay
 from shared.runtime.catalogue import load_job_types
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.metrics import FrontMetrics
-from shared.runtime.serving import Service
+from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
 from shared.store.blobs import BlobRows
 from shared.store.intake import Intake
@@ -44,6 +43,7 @@ from shared.store.pool import Pool, open_pool
 from shared.store.reads import Filters, Reads
 
 _PATIENCE: Final = 1.2  # seconds for one question to the database: a caller waits for it
+_LAST_WRITES: Final = 5.0  # seconds
 _REQUESTS_SHARE: Final = 0.3  # of the drain, each for finishing requests and for ending them
 
 
@@ -100,8 +100,9 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools)
         fan_out = FanOut(amqp, name="front-news")
         post = Post(outbox, publisher, confirm_wait=wait)
+        intake = Intake(pool, confirm_wait=wait)
         ground = Ground(
-            intake=Intake(pool, confirm_wait=wait),
+            intake=intake,
             reads=Reads(pool),
             post=post,
             fan_out=fan_out,
@@ -114,8 +115,16 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         front = build_front(settings, catalogue, ground, clock=SystemClock())
         ears = front.listener
         fan_in = FanIn(amqp, name="front-ears", on_message=ears.hear, on_reconnect=ears.reconnected)
-        last_writes, relay = Afterwards("last writes", post.drain), Relay(outbox, publisher)
-        carriers: list[Service] = [publisher, fan_out, last_writes, relay]
+        front.app[keys.METRICS].gauge(
+            "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
+        )
+
+        async def drain() -> None:
+            await intake.drain()
+            await post.drain()
+
+        last_writes = Afterwards("last writes", drain, within=_LAST_WRITES)
+        carriers: list[Service] = [publisher, fan_out, last_writes, Relay(outbox, publisher)]
         yield [*carriers, fan_in, *front.services]
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from shared.contract.errors import Unavailable
+from shared.store.pool import Rejected
 
 log: Final = structlog.get_logger()
 
@@ -41,6 +42,9 @@ class Backlog:
             is_full = await self._depth(self._most) >= self._most
         except Unavailable:
             return  # submits get the same answer from the store itself
+        except Rejected:  # no reason to stop all that does not need to know
+            log.exception("outbox not counted")
+            return
         if is_full is not self._is_full:
             log.warning("outbox full" if is_full else "outbox has room again", most=self._most)
         self._is_full = is_full

@@ -84,7 +84,7 @@ class Post:
         return parcel
 
     async def _carry(self, row: OutboxRow, parcel: _Parcel) -> None:
-        patience = asyncio.get_running_loop().call_later(self._wait, self._give_up, parcel)
+        patience = asyncio.get_running_loop().call_later(self._wait, self._give_up, row, parcel)
         try:
             await publish(self._publisher, [row], relay=False)
             parcel.is_confirmed = True
@@ -96,9 +96,13 @@ class Post:
             parcel.decided.set()
             del self._parcels[row.id]
 
-    def _give_up(self, parcel: _Parcel) -> None:
-        """Let the callers go; a few such waits in a row, and the next ones need not wait."""
-        self._publisher.miss()
+    def _give_up(self, row: OutboxRow, parcel: _Parcel) -> None:
+        """Let the callers go; a few such waits in a row, and the next ones need not wait.
+
+        Where nobody is to wait at all, nobody has waited in vain.
+        """
+        if self._wait:
+            self._publisher.miss(message_id([row]))
         parcel.decided.set()
 
 
@@ -169,7 +173,12 @@ async def publish(publisher: Publisher, rows: Sequence[OutboxRow], *, relay: boo
     await publisher.knock(
         rows[0].route,
         encode_knock([i for row in rows for i in row.job_ids], keyed=rows[0].keyed),
-        message_id=str(rows[0].id),
+        message_id=message_id(rows),
         headers={TRACK_ID: ",".join(row.track_ids for row in rows)},
         relay=relay,
     )
+
+
+def message_id(rows: Sequence[OutboxRow]) -> str:
+    """Name the knock for *rows*, so that a retry is recognisable as the same one."""
+    return str(rows[0].id)

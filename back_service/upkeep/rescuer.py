@@ -15,6 +15,7 @@ from back_service.upkeep.round import Round, announce
 from shared.broker.subscriber import Subscriber
 from shared.contract.errors import Unavailable
 from shared.runtime.clock import Clock
+from shared.runtime.metrics import BackMetrics
 from shared.store.outbox import Outbox
 from shared.store.upkeep import AT_ONCE, UpkeepStore
 
@@ -45,13 +46,23 @@ class LostLeases:
 
 
 class LostKnocks:
-    """Knocks again for what the broker has lost, never for what only waits its turn."""
+    """Knocks again for what the broker has lost, never for what only waits its turn.
+
+    And for what was heard by nobody who could run it: a worker lets go of jobs whose type it does
+    not know, and of knocks that are newer than itself. A few seconds pass between two knocks for
+    one job, so that they find their worker, and those that there is none for do not spin.
+    """
 
     def __init__(
-        self, store: UpkeepStore, teller: Teller, outbox: Outbox, subscriber: Subscriber
+        self,
+        store: UpkeepStore,
+        teller: Teller,
+        outbox: Outbox,
+        subscriber: Subscriber,
+        metrics: BackMetrics,
     ) -> None:
         self._store, self._teller, self._outbox = store, teller, outbox
-        self._subscriber = subscriber
+        self._subscriber, self._metrics = subscriber, metrics
 
     async def work(self) -> int:
         return sum([await self._listen(route) for route in self._subscriber.waiting])
@@ -65,6 +76,7 @@ class LostKnocks:
         self._teller.tell(rows=rows)
         found = sum(len(row.job_ids) for row in rows)
         if found:
+            self._metrics.unheard(found)
             log.warning("knocked again for unheard jobs", route=route, jobs=found)
         return found
 

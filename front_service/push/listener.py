@@ -17,6 +17,7 @@ from shared.contract.events import JobEvent, decode_news
 from shared.contract.ids import JobId, TenantId
 from shared.contract.jobs import JobView
 from shared.runtime.clock import Clock
+from shared.store.pool import Rejected
 
 log: Final = structlog.get_logger()
 
@@ -84,6 +85,10 @@ class Listener:
             found = await self._reads.history(wanted) if wanted else {}
         except Unavailable:
             self._want(asked)
+            await asyncio.sleep(_PAUSE)
+            return
+        except Rejected:  # not asked again at once: their silence will ask
+            log.exception("watched jobs not read", jobs=len(asked))
             await asyncio.sleep(_PAUSE)
             return
         self._hand_out(found)

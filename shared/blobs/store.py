@@ -8,7 +8,6 @@ file call holds the event loop.
 import asyncio
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -102,22 +101,9 @@ class BlobStore:
             await self._run(target.close)
         return Stored(size_bytes=size, sha256=digest.hexdigest())
 
-    async def size_of(self, blob_id: BlobId) -> int:
-        """Tell how many bytes a blob has; raise ``UnknownBlob`` if there is none."""
-        try:
-            found = await self._run(os.stat, place_of(self._folder, blob_id))
-        except FileNotFoundError as error:
-            raise UnknownBlob from error
-        return found.st_size
-
     async def delete(self, blob_id: BlobId) -> None:
         """Remove a blob; one that is not there is no error."""
         await self._run(lambda: place_of(self._folder, blob_id).unlink(missing_ok=True))
-
-    async def free_fraction(self) -> float:
-        """Tell which part of the disk an ordinary user may still fill, from 0 to 1."""
-        usage = await self._run(shutil.disk_usage, self._folder)
-        return usage.free / usage.total if usage.total else 0.0
 
     async def _read(self, path: Path, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
         source = await self._run(_open_regular, path, start, undo=os.close)

@@ -75,6 +75,7 @@ class Publisher:
         self._user = self.link.user
         self._missed = 0
         self._missed_at = 0.0
+        self._late: set[str] = set()  # in flight, and counted already
 
     @property
     def is_down(self) -> bool:
@@ -86,8 +87,14 @@ class Publisher:
             return True
         return self._missed >= _MISSES and monotonic() - self._missed_at < self._misses_count_for
 
-    def miss(self) -> None:
-        """Count a wait for a confirm that ran out: here, or with somebody less patient."""
+    def miss(self, message_id: str) -> None:
+        """Count a knock whose confirm was waited for in vain: here, or by somebody less patient.
+
+        It counts once, however many run out of patience with it while it is in flight.
+        """
+        if message_id in self._late:
+            return
+        self._late.add(message_id)
         self._missed += 1
         self._missed_at = monotonic()
 
@@ -130,10 +137,11 @@ class Publisher:
         except TimeoutError as error:
             if lost.is_set():
                 raise Unconfirmed("the connection was lost") from error
-            self._count_miss(outlet)
+            self._count_miss(outlet, message_id)
             raise Unconfirmed("no confirm in time") from error
         finally:
             outlet.in_flight.discard(message_id)
+            self._late.discard(message_id)
 
     def _admit(self, outlet: Outlet, message_id: str) -> AbstractConnection:
         """Refuse what could only end in doubt."""
@@ -147,8 +155,8 @@ class Publisher:
             raise Unconfirmed("the queue confirms nothing at present")
         return self._connection
 
-    def _count_miss(self, outlet: Outlet) -> None:
-        self.miss()
+    def _count_miss(self, outlet: Outlet, message_id: str) -> None:
+        self.miss(message_id)
         if outlet.miss():
             self.link.drop("a queue has confirmed nothing for too long")
 

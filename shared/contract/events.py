@@ -6,12 +6,15 @@ read from the store, so that forged, lost or doubled news can neither lie nor hi
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import orjson
 
 from shared.contract.ids import JobId, parse_uuid
 
 ACCEPTED = "accepted"
+
+_VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +38,17 @@ class News:
 
 
 def encode_news(news: list[News]) -> bytes:
-    return orjson.dumps({"v": 1, "news": [[str(n.job_id), n.sequence] for n in news]})
+    return orjson.dumps({"v": _VERSION, "news": [[str(n.job_id), n.sequence] for n in news]})
 
 
 def decode_news(body: bytes) -> list[News]:
-    """Read what another process published; whatever is not news is passed over."""
+    """Read what another process published; whatever is not news is passed over.
+
+    So are news of another version: what they tell of is found when the store is read again.
+    """
     try:
-        rows = orjson.loads(body)["news"]
+        message = orjson.loads(body)
+        rows = message["news"] if message["v"] == _VERSION else ()
         pairs = [(parse_uuid(row[0]), int(row[1])) for row in rows]
     except (ValueError, TypeError, KeyError, IndexError):
         return []

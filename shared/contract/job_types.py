@@ -100,10 +100,6 @@ class Catalogue(Mapping[str, JobType]):
     def pools(self) -> tuple[str, ...]:
         return tuple(sorted({job_type.pool for job_type in self._types.values()}))
 
-    @property
-    def collections(self) -> frozenset[str]:
-        return frozenset(job_type.collection for job_type in self._types.values())
-
 
 def job_types_in(namespace: Mapping[str, Any]) -> list[JobType]:
     """List the job types that a module defines at its top level."""

@@ -1,6 +1,7 @@
 """The life of a job as a table: its states, what clients see of them, and every allowed move.
 
-SQL gets its guards from here, ``docs/state_machine.md`` is generated from here.
+``finish`` and ``cancel`` are handed their guards from here; the SQL of the other moves spells its
+states out, and a test holds it to this table. ``docs/state_machine.md`` is generated from here.
 """
 
 from collections.abc import Mapping
@@ -47,7 +48,6 @@ class Move(StrEnum):
 
 
 ENDINGS = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
-LIVE = frozenset(State) - ENDINGS
 
 STATUS: Mapping[State, Status] = {
     State.SCHEDULED: Status.PENDING,

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -31,7 +32,7 @@ def configure(*, service: str, log_format: LogFormat, level: str) -> None:
     structlog.configure(
         processors=[_Stamp(service), structlog.processors.format_exc_info, *_written(log_format)],
         wrapper_class=structlog.make_filtering_bound_logger(severity),
-        logger_factory=_one_pen() if log_format == "json" else structlog.PrintLoggerFactory(),
+        logger_factory=_one_pen(),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
@@ -67,7 +68,12 @@ class _Stamp:
 def _written(log_format: LogFormat) -> list[Processor]:
     if log_format == "json":
         return [_serialise]
-    return [_clip, _local_time, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    return [_clip, _local_time, render, _as_bytes]
+
+
+def _as_bytes(_logger: WrappedLogger, _method: str, text: Any) -> bytes:
+    return f"{text}\n".encode(errors="backslashreplace")
 
 
 def _serialise(logger: WrappedLogger, method: str, line: EventDict) -> bytes:
@@ -117,6 +123,7 @@ class _Pen:
     """Write finished lines to standard output: those of one turn of the loop with one call.
 
     A line is kept back for no longer than that; a grave one takes all before it along at once.
+    What nobody reads any more is lost, and breaks nothing.
     """
 
     def __init__(self, *_: Any) -> None:
@@ -146,8 +153,9 @@ class _Pen:
     def _write(self) -> None:
         lines, self._lines = self._lines, []
         rest = memoryview(b"".join(lines))
-        while rest:
-            rest = rest[os.write(self._file, rest) :]
+        with suppress(OSError):
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
 
 
 class _Bridge(logging.Handler):

@@ -87,6 +87,17 @@ class BackMetrics(Metrics):
             "Verdicts that the store refused, for their token was old",
             registry=self.registry,
         )
+        self._misread = Counter(
+            "uketsuke_knocks_not_understood_total",
+            "Knocks of a newer version, let go; and what is no knock, sent to the dead letters",
+            ("why",),
+            registry=self.registry,
+        )
+        self._unheard = Counter(
+            "uketsuke_jobs_unheard_total",
+            "Jobs knocked for again: their knock was lost, or no worker that heard it knew them",
+            registry=self.registry,
+        )
         self._waited = Histogram(
             "uketsuke_queue_wait_seconds",
             "From being queued to the claim, by job type",
@@ -114,3 +125,9 @@ class BackMetrics(Metrics):
         self._ran_of(job_type).observe(seconds)
         if fenced:
             self._fenced.inc()
+
+    def misread(self, *, newer: bool) -> None:
+        self._misread.labels("newer" if newer else "unreadable").inc()
+
+    def unheard(self, jobs: int) -> None:
+        self._unheard.inc(jobs)

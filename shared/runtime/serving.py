@@ -6,12 +6,21 @@ The first failure stops the house; stopping is a walk in reverse, each service w
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Final, Protocol
 
 import structlog
 
+from shared.runtime.settings import BadSettings
+
 log = structlog.get_logger()
+
+STOPPED: Final = 0
+FAILED: Final = 1
+CANNOT_START: Final = 2
+"""Exit codes. Whatever starts us again may give up at the last one: it will not get better."""
 
 
 class Service(Protocol):
@@ -24,7 +33,10 @@ class Service(Protocol):
 
 
 class Afterwards:
-    """Does one thing when it is stopped: after the services started later, before the others."""
+    """Does one thing when it is stopped: after the services started later, before the others.
+
+    It does not wait for it longer than *within* seconds.
+    """
 
     def __init__(self, name: str, do: Callable[[], Awaitable[None]], *, within: float) -> None:
         self.name, self._do, self._within = name, do, within
@@ -33,12 +45,37 @@ class Afterwards:
         try:
             await asyncio.Event().wait()
         finally:
-            async with asyncio.timeout(self._within):
-                await self._do()
+            try:
+                async with asyncio.timeout(self._within):
+                    await self._do()
+            except TimeoutError:
+                log.warning("not all was done before the end", name=self.name)
 
 
 class ServiceEnded(Exception):
     """A service that should run for ever came back."""
+
+
+async def keep_house(house: AbstractAsyncContextManager[Sequence[Service]]) -> int:
+    """Open *house* and serve until a signal comes; answer the exit code of the process.
+
+    Only what is wrong before anything runs is laid to the settings, and told without a trace.
+    """
+    stop = stop_on_signals()
+    try:
+        async with AsyncExitStack() as stack:
+            try:
+                services = await stack.enter_async_context(house)
+            except (BadSettings, ValueError, ImportError) as error:
+                print(error, file=sys.stderr)  # noqa: T201  whoever starts it must see why not
+                return CANNOT_START
+            spare_the_collector()
+            await serve(services, stop)
+    except Exception:
+        log.exception("stopped by a failure")
+        return FAILED
+    log.info("stopped")
+    return STOPPED
 
 
 async def serve(services: Sequence[Service], stop: asyncio.Event) -> None:

@@ -76,12 +76,10 @@ class UpkeepStore:
     async def forget(self) -> int:
         """Clean up what has been kept long enough; answer how many jobs went."""
         outlived = await self._pool.fetch(statement("outlived"), AT_ONCE)
-        gone = await self._pool.fetch(statement("forget"), [row["id"] for row in outlived])
-        lanes = [(row["tenant"], row["key"]) for row in gone if row["key"] is not None]
-        if lanes:
-            await self._pool.fetch(statement("forget_heads"), *map(list, zip(*lanes, strict=True)))
+        async with self._pool.transaction() as connection:
+            gone = await _forget(connection, [row["id"] for row in outlived])
         await self._pool.fetch(statement("forget_tombstones"), AT_ONCE)
-        return len(gone)
+        return gone
 
     async def forget_blobs(self, *, older: timedelta) -> list[BlobId]:
         """Drop the rows of blobs nobody uses; the caller deletes the files."""
@@ -130,6 +128,19 @@ class UpkeepStore:
             return []
         rows = await connection.fetch(statement("knock"), list(job_ids), self._head_start)
         return [outbox_row(row) for row in rows]
+
+
+async def _forget(connection: "Connection[Any]", ids: Sequence[JobId]) -> int:
+    """Clean *ids* up, and with the last job of a key its head: nobody would come back for it.
+
+    The keys are held, or two replicas with a job each of one key would leave its head to the other.
+    """
+    await connection.execute(statement("lock"), ids)
+    gone = await connection.fetch(statement("forget"), ids)
+    lanes = [(row["tenant"], row["key"]) for row in gone if row["key"] is not None]
+    if lanes:
+        await connection.fetch(statement("forget_heads"), *map(list, zip(*lanes, strict=True)))
+    return len(gone)
 
 
 async def _come_due(connection: "Connection[Any]", ids: Sequence[JobId]) -> list[asyncpg.Record]:

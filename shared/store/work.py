@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
+from shared.contract.errors import Unavailable
 from shared.contract.events import News
 from shared.contract.ids import JobId
 from shared.contract.jobs import Job
@@ -103,12 +104,15 @@ class WorkStore:
             lambda c: self._claim_and_knock(c, job_ids, later, keyed=keyed),
         )
 
-    async def finish(self, rulings: Sequence[Ruling]) -> Settled:
-        """Write verdicts; a key that is free again goes on with its next job at once."""
-        if any(_needs_lock(ruling) for ruling in rulings):
-            return await self._again(self._pool, lambda c: self._finish_in_order(c, rulings))
-        done = await _settle(self._pool, rulings, in_order=False)
-        return _settled(rulings, done, {}, [])
+    async def finish(self, rulings: Sequence[Ruling], *, again: bool = False) -> Settled:
+        """Write verdicts; a key that is free again goes on with its next job at once.
+
+        *again* repeats a question whose answer was lost: a verdict that was written then is no
+        stale one, and the next job that was claimed with it is still its lane's.
+        """
+        settled = await self._finish(rulings)
+        stale = [one for one, f in zip(rulings, settled.finished, strict=True) if f.state is None]
+        return await self._recall(rulings, settled, stale) if again and stale else settled
 
     async def renew(self, held: Mapping[JobId, int]) -> dict[JobId, State | None]:
         """Prolong leases; a job that is not answered is lost, one that is ``cancelling`` told.
@@ -145,6 +149,44 @@ class WorkStore:
         """
         row = await self._pool.fetchrow(statement("effect"), holder.id, holder.token, name, again)
         return row["first"] if row is not None and row["may"] else None
+
+    async def _finish(self, rulings: Sequence[Ruling]) -> Settled:
+        if any(_needs_lock(ruling) for ruling in rulings):
+            return await self._again(self._pool, lambda c: self._finish_in_order(c, rulings))
+        done = await _settle(self._pool, rulings, in_order=False)
+        return _settled(rulings, done, {}, [])
+
+    async def _recall(
+        self, rulings: Sequence[Ruling], settled: Settled, stale: Sequence[Ruling]
+    ) -> Settled:
+        """Put what was written before in the place of what seemed stale."""
+        rows = await self._pool.fetch(
+            statement("written"),
+            [ruling.job.id for ruling in stale],
+            [ruling.job.token for ruling in stale],
+            [str(ruling.verdict.move) for ruling in stale],
+            *_SETTLE,
+        )
+        claimed = {row["ended"]: job(row) for row in rows if row["id"] is not None}
+        following = await self._still_ours(claimed)
+        became = {row["ended"]: State(row["became"]) for row in rows}
+        for place, ruling in enumerate(rulings):
+            if (state := became.get(ruling.job.id)) is not None:
+                after = following.get(ruling.job.id)
+                settled.finished[place] = Finished(state=state, next=after)
+        settled.news += [News(row["ended"], row["up_to"]) for row in rows]
+        settled.news += [News(after.id, after.sequence) for after in following.values()]
+        return settled
+
+    async def _still_ours(self, claimed: Mapping[JobId, Job]) -> dict[JobId, Job]:
+        """Renew what was claimed by a commit that nobody heard of; leave out what was lost."""
+        if not claimed:
+            return {}
+        try:
+            ours = await self._renew({one.id: one.token for one in claimed.values()})
+        except Busy as error:  # to its caller that means that nothing was written
+            raise Unavailable("Somebody else is changing this", retry_after=1) from error
+        return {ended: after for ended, after in claimed.items() if after.id in ours}
 
     async def _renew(self, held: Mapping[JobId, int]) -> dict[JobId, State | None]:
         rows = await self._quick.fetch(

@@ -62,7 +62,7 @@ async def test_a_blob_comes_back_as_it_went_in(blobs: BlobStore) -> None:
     stored = await blobs.put(blob_id, chunks_of(*pieces), most_bytes=ROOM)
 
     assert await content(blobs, blob_id) == b"".join(pieces)
-    assert stored.size_bytes == 3_500_000 == await blobs.size_of(blob_id)
+    assert stored.size_bytes == 3_500_000
     assert stored.sha256 == hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
@@ -200,8 +200,6 @@ async def test_an_unknown_blob_is_told_before_the_first_byte(blobs: BlobStore) -
     """An answer that has begun can no longer become a 404."""
     with pytest.raises(UnknownBlob):
         await content(blobs, fresh_blob_id())
-    with pytest.raises(UnknownBlob):
-        await blobs.size_of(fresh_blob_id())
 
 
 async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(blobs: BlobStore) -> None:
@@ -213,7 +211,7 @@ async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(blobs: BlobStore)
     await blobs.delete(blob_id)
 
     with pytest.raises(UnknownBlob):
-        await blobs.size_of(blob_id)
+        await content(blobs, blob_id)
 
 
 async def test_a_download_survives_the_delete(blobs: BlobStore) -> None:
@@ -328,11 +326,6 @@ async def test_a_folder_that_cannot_be_had_refuses_to_open(tmp_path: Path) -> No
     with pytest.raises(Unavailable):
         async with open_blobs(tmp_path / "file" / "blobs"):
             pass
-
-
-async def test_the_free_part_of_the_disk_is_a_fraction(blobs: BlobStore) -> None:
-    """The front refuses uploads by it."""
-    assert 0.0 <= await blobs.free_fraction() <= 1.0
 
 
 def test_a_place_is_made_of_the_id_alone() -> None:

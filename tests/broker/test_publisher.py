@@ -261,9 +261,9 @@ async def test_a_queue_whose_window_is_full_holds_up_no_other(yard: Yard, proxy:
 async def test_whoever_is_less_patient_may_say_that_a_confirm_is_late(yard: Yard) -> None:
     """A submit waits for a second, its publish for five: down is known after three submits."""
     async with running(a_publisher(yard)) as publisher:
-        for _ in range(3):
+        for number in range(3):
             assert not publisher.is_down
-            publisher.miss()
+            publisher.miss(f"{number}")
         assert publisher.is_down
 
         await publisher.knock(yard.route, b"{}", message_id="1")

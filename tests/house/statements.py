@@ -22,6 +22,12 @@ _OF_TENANTS: Final = frozenset(
 _LOOKS = re.compile(rf"\b(FROM|UPDATE|JOIN)\s+({'|'.join(sorted(_OF_TENANTS))})\b")
 
 
+_MOVES_JOBS = re.compile(r"\bUPDATE jobs\b[^;]*?\bSET state = (CASE\b.*?\bEND\b|\S+)", re.DOTALL)
+_HIT = re.compile(r"\bhit AS \((.*?)\n\)", re.DOTALL)
+_STARTS = re.compile(r"(?<!NOT )\bstate (?:IN \(([^)]*)\)|= ('\w+'))")
+_BRANCH = re.compile(r"WHEN (?:hit\.state = '(\w+)'|[^']*?) THEN '(\w+)'|ELSE '(\w+)'")
+
+
 def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.sql"))
 
@@ -60,3 +66,30 @@ def forgets_the_tenant(text: str) -> bool:
     if not _LOOKS.search(looking):
         return False
     return not _TENANT_IS_COMPARED.search(looking)
+
+
+def goal_of(text: str) -> str | None:
+    """Say what a statement makes of the state of jobs, in its own words; ``None``: it does not."""
+    found = _MOVES_JOBS.search(_COMMENT.sub("", text))
+    return found.group(1).rstrip(",") if found else None
+
+
+def ways_of(text: str) -> set[tuple[str, str]]:
+    """List the ways (from, to) of a statement that spells them out: of what it has ``hit``."""
+    code = _COMMENT.sub("", text)
+    hit, goal = _HIT.search(code), goal_of(code)
+    if hit is None or goal is None:
+        return set()
+    starts = {
+        start
+        for several, one in _STARTS.findall(hit.group(1))
+        for start in re.findall(r"\w+", several or one)
+    }
+    if not goal.startswith("CASE"):
+        return {(start, goal.strip("'")) for start in starts}
+    ways = set[tuple[str, str]]()
+    for only, then, otherwise in _BRANCH.findall(goal):
+        taken = {only} & starts if only else set(starts)
+        ways |= {(start, then or otherwise) for start in taken}
+        starts -= {only}
+    return ways

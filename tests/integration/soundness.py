@@ -26,6 +26,9 @@ _EXCEPTIONS: Final[Mapping[str, str]] = {
                        OR j.id = h.head AND j.blocks AND j.state = 'failed')
                 ORDER BY j.seq LIMIT 1) first ON true
          WHERE h.head IS DISTINCT FROM first.id""",
+    "I12: a key is kept that no job bears": """
+        SELECT h.key FROM key_heads h
+         WHERE NOT EXISTS (SELECT FROM jobs j WHERE (j.tenant, j.key) = (h.tenant, h.key))""",
     "I5: a job that is not the head runs": """
         SELECT j.id FROM jobs j JOIN key_heads h ON (h.tenant, h.key) = (j.tenant, j.key)
          WHERE j.state IN ('running', 'cancelling') AND h.head <> j.id""",

@@ -12,6 +12,7 @@ from shared.contract.messages import decode_knock
 from shared.outbox import Post, Relay
 from tests.broker.scene import Yard, running, started
 from tests.integration.bench import Bench
+from tests.support.fault_proxy import open_proxy
 from tests.support.house import free_port
 from tests.support.needs import need_setting
 from tests.support.waiting import until
@@ -90,6 +91,44 @@ async def test_nobody_waits_for_a_broker_that_is_known_to_be_down(bench: Bench) 
             assert not await post.confirmed(admitted.row)
 
     assert await depth(bench) == 1
+
+
+async def test_a_slow_knock_is_one_miss_though_two_lost_patience(bench: Bench, yard: Yard) -> None:
+    """Its caller, and later its publish: three slow knocks mean a broker that is down, not two."""
+    async with (
+        open_proxy(yard.url) as proxy,
+        running(
+            Publisher(proxy.url, name="test", pools=[yard.pool], knock_patience=0.3)
+        ) as publisher,
+    ):
+        post = Post(bench.outbox, publisher, confirm_wait=timedelta(seconds=0.05))
+        proxy.freeze()
+        downs = []
+        for _ in range(3):
+            row = (await bench.admit(pool=yard.pool)).row
+            assert row is not None
+            assert not await post.confirmed(row)
+            await post.drain()
+            downs.append(publisher.is_down)
+
+    assert downs == [False, False, True]
+
+
+async def test_where_nobody_waits_for_the_broker_it_is_not_called_down(
+    bench: Bench, yard: Yard, publisher: Publisher
+) -> None:
+    """With a confirm wait of nothing every knock would be late, and submits would not knock."""
+    post = Post(bench.outbox, publisher, confirm_wait=timedelta(0))
+    rows = [(await bench.admit(pool=yard.pool)).row for _ in range(5)]
+
+    for row in rows:
+        assert row is not None
+        assert not await post.confirmed(row)
+
+    assert not publisher.is_down
+    await post.drain()
+    assert await depth(bench) == 0
+    assert len(await yard.bodies()) == 5
 
 
 async def test_i1_unroutable_keeps_row(bench: Bench, yard: Yard, publisher: Publisher) -> None:

@@ -53,6 +53,7 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "cancelling": "{ids}",
     "finish": "{ids}, {tokens}, {moves}, {delays}, {tokens}, '{{}}', {moves}, {moves},"
     " '{{complete}}', '{{running}}', '{{completed}}', '{{completed}}', '7 days', true",
+    "written": "{ids}, {tokens}, {moves}, '{{complete}}', '{{running}}', '{{completed}}'",
     "lock": "{ids}",
     "advance": "{ids}",
     "go_on": "{ids}, {ids}, '10 s', '{{demo.echo}}'",

@@ -1,13 +1,20 @@
 """What happens to jobs as time passes."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from shared.contract.errors import Gone, UnknownJob
+from shared.contract.errors import Gone, Unavailable, UnknownJob
 from shared.contract.ids import THE_TENANT, JobId
 from shared.contract.states import Move, State
-from tests.integration.bench import Bench
+from shared.store.pool import Connection, Pool
+from shared.store.sql import statement
+from shared.store.upkeep import UpkeepStore
+from tests.integration.bench import Bench, a_bench
 from tests.integration.soundness import unsound
 from tests.support.builders import a_job_id, a_tenant, an_idempotency
 
@@ -180,6 +187,41 @@ async def test_a_knock_that_was_overtaken_is_lost(bench: Bench) -> None:
     assert await unheard(bench, is_empty=False) == [lost]
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_job_whose_type_a_worker_does_not_know_finds_one_that_does(
+    bench: Bench, key: str | None
+) -> None:
+    """F22: such a worker lets its knock go; the next one comes after seconds, and spins never."""
+    stranger = a_bench(bench.url, bench.pool, types=("demo.other",))
+    job_id = await bench.submit(ordering_key=key)
+    assert await stranger.claim(job_id) == []
+    assert await bench.state(job_id) is State.QUEUED
+    assert await unheard(bench, is_empty=True) == []
+
+    await knocked_ago(bench, job_id, 6)
+
+    assert await unheard(bench, is_empty=True) == [job_id]
+    assert await stranger.claim(job_id) == []
+    assert await unheard(bench, is_empty=True) == []
+    assert [job.id for job in await bench.claim(job_id)] == [job_id]
+
+
+async def test_the_next_job_of_a_lane_may_be_of_a_type_its_worker_does_not_know(
+    bench: Bench,
+) -> None:
+    """It is knocked for with the end of the one before, as if the lane had no turn left."""
+    first = await bench.running(ordering_key="k")
+    other = await bench.submit(ordering_key="k", type="demo.other")
+
+    finished = await bench.finish(first, has_turn=True)
+
+    assert finished.next is None
+    assert (await bench.knocked())[-1] == other
+    assert await bench.claim(other) == []
+    await knocked_ago(bench, other, 6)
+    assert await unheard(bench, is_empty=True) == [other]
+
+
 async def test_a_job_behind_the_head_is_never_unheard(bench: Bench) -> None:
     """Nobody has knocked for it, and nobody should."""
     await bench.running(ordering_key="k")
@@ -222,6 +264,48 @@ async def test_a_live_job_is_never_forgotten(bench: Bench) -> None:
     await bench.submit()
 
     assert await bench.upkeep.forget() == 0
+
+
+class Breaks(Pool):
+    """Breaks off, once, when it is to forget the heads."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._real, self.has_broken = pool, False
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["Connection[Any]"]:
+        async with self._real.connection() as connection:
+            yield cast("Connection[Any]", self._listening(connection))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Connection[Any]"]:
+        async with self._real.transaction() as connection:
+            yield cast("Connection[Any]", self._listening(connection))
+
+    def _listening(self, connection: "Connection[Any]") -> SimpleNamespace:
+        async def fetch(query: str, *args: Any) -> list[Any]:
+            if query == statement("forget_heads") and not self.has_broken:
+                self.has_broken = True
+                raise Unavailable("the line was cut")
+            return await connection.fetch(query, *args)
+
+        return SimpleNamespace(fetch=fetch, execute=connection.execute)
+
+
+async def test_a_key_outlives_its_last_job_by_no_breakdown(bench: Bench) -> None:
+    """Nobody would come back for it: its jobs are gone, and with them the way to its head."""
+    await bench.ended(ordering_key="k")
+    await _outlive(bench)
+    breaks = Breaks(bench.pool)
+    upkeep = UpkeepStore(breaks, confirm_wait=timedelta(0))
+    with pytest.raises(Unavailable):
+        await upkeep.forget()
+    assert breaks.has_broken
+
+    await upkeep.forget()
+
+    assert await bench.sql("SELECT FROM jobs") == []
+    assert await bench.sql("SELECT FROM key_heads") == []
 
 
 async def test_an_ordering_key_is_let_go_with_its_last_job(bench: Bench) -> None:

@@ -32,6 +32,9 @@ _PATIENCE: Final = 20.0
 _LOOK: Final = 0.002  # seconds after which one who has not moved is suspected to wait for a lock
 MOST: Final = 70
 LOT: Final = 40
+_UNHURRIED: Final = "SET lock_timeout = '15s'"
+"""Who holds a lock may be waiting for its turn in the script: that is no trouble."""
+
 _WAITS_FOR_A_LOCK: Final = """
 SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1
 """
@@ -110,6 +113,7 @@ class _SteppedPool(Pool):
     async def _borrow(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
         try:
             async with self._real.connection() as connection:
+                await connection.execute(_UNHURRIED)
                 self._actor.pid = await connection.fetchval("SELECT pg_backend_pid()")
                 yield connection
         except Busy as trouble:

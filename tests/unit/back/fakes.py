@@ -41,6 +41,7 @@ class FakeWork:
     locked: list[bool] = field(default_factory=list)  # whether each claim locked its keys
     later: list[list[JobId]] = field(default_factory=list)
     batches: list[list[Ruling]] = field(default_factory=list)
+    again: list[bool] = field(default_factory=list)  # whether each finish was in doubt
     told: list[tuple[JobId, int, int, str]] = field(default_factory=list)
     renewals: list[dict[JobId, int]] = field(default_factory=list)
     jobs: dict[JobId, Job] = field(default_factory=dict)
@@ -73,8 +74,9 @@ class FakeWork:
         rows = [_row(later)] if later else []
         return Claimed(jobs=got, rows=rows)
 
-    async def finish(self, rulings: Sequence[Ruling]) -> Settled:
+    async def finish(self, rulings: Sequence[Ruling], *, again: bool = False) -> Settled:
         self._maybe_trouble()
+        self.again.append(again)
         if any(r.job.id in self.poison and r.verdict.result is not None for r in rulings):
             raise Rejected("the database does not take this")
         if any(ruling.job.id in self.hopeless for ruling in rulings):

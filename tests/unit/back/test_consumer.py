@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -44,6 +45,7 @@ class Works:
     def __init__(self, *, slots: int = 4, turn: int = 20, drain: float = 1.0) -> None:
         self.work, self.broker, self.inbox = FakeWork(), Broker(), Inbox()
         self.ears, self.clock = Ears(), ManualClock()
+        self.metrics = BackMetrics()
         self.may_end = asyncio.Event()
         self.begun: list[JobId] = []
         self.handler: Handling = self._usual
@@ -65,7 +67,7 @@ class Works:
             teller=self.ears.as_teller,
             catalogue=catalogue,
             clock=self.clock,
-            metrics=BackMetrics(),
+            metrics=self.metrics,
             concurrency=slots,
             turn=turn,
             drain=timedelta(seconds=drain),
@@ -91,6 +93,9 @@ class Works:
         delivery = self.broker.deliver(*job_ids, route=route, keyed=keyed, at=self.clock.now)
         self.inbox.put(delivery)
         return delivery.tag
+
+    def counted(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
 
     async def until(self, is_so: Callable[[], object], what: str) -> None:
         async def look() -> object:
@@ -252,6 +257,37 @@ async def test_a_knock_that_nobody_can_read_goes_to_the_dead_letters(body: bytes
         await works.until(lambda: works.begun == [job_id], "the good one runs")
 
     assert works.broker.rejected == [bad.tag]
+    assert works.counted("uketsuke_knocks_not_understood_total", why="unreadable") == 1
+
+
+async def test_whoever_sent_what_cannot_be_read_can_be_found() -> None:
+    """I13: the broker vouches for the user; of what it said nothing is logged."""
+    works = Works()
+    async with works.open():
+        bad = replace(works.broker.deliver_body(b"canary", at=works.clock.now), user_id="mallory")
+        with capture_logs() as lines:
+            works.inbox.put(bad)
+            await works.until(lambda: works.broker.rejected, "it is rejected")
+
+    [line] = [line for line in lines if line["event"] == "knock rejected"]
+    assert (line["user"], line["route"]) == ("mallory", NORMAL)
+    assert "canary" not in str(line)
+
+
+async def test_a_knock_of_a_newer_version_is_let_go_and_counted() -> None:
+    """F22: workers are to be rolled before fronts. Its jobs are left to the rescuer."""
+    works = Works()
+    [job_id] = works.queue(1)
+    async with works.open():
+        newer = works.broker.deliver_body(b'{"version": 2, "lots": []}', at=works.clock.now)
+        works.inbox.put(newer)
+        works.knock(job_id)
+        await works.until(lambda: works.begun == [job_id], "the one that is understood runs")
+
+    assert newer.tag in works.broker.acked
+    assert works.broker.rejected == []
+    assert works.work.later == []
+    assert works.counted("uketsuke_knocks_not_understood_total", why="newer") == 1
 
 
 async def test_a_lane_goes_on_with_the_next_of_its_key() -> None:

@@ -79,6 +79,17 @@ async def test_a_verdict_is_never_given_up_while_the_database_is_away(desk: Desk
     assert desk.work.troubles == []
 
 
+async def test_a_verdict_in_doubt_stays_so_while_somebody_holds_its_job(desk: Desk) -> None:
+    """It may have been written, and says so with each question until it is answered."""
+    job, other = desk.work.add(), desk.work.add()
+    desk.work.troubles = [Unavailable("unheard"), Busy("held"), Busy("held")]
+
+    await desk.finish(job)
+    await desk.finish(other)
+
+    assert desk.work.again == [True, False]
+
+
 @pytest.mark.parametrize("trouble", [Busy, Locked])
 async def test_a_verdict_waits_for_whoever_holds_its_job(desk: Desk, trouble: type[Busy]) -> None:
     """F15: a lock costs a wait, and never the verdict."""

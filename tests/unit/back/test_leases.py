@@ -11,6 +11,7 @@ from back_service.leases import Cause, Held, Leases
 from shared.contract.errors import Unavailable
 from shared.contract.jobs import Job
 from shared.contract.states import State
+from shared.store.pool import Rejected
 from tests.support.clock import ManualClock
 from tests.support.waiting import until
 from tests.unit.back.fakes import FakeWork, settle
@@ -254,9 +255,12 @@ async def test_a_record_is_not_torn_by_a_late_word(post: Post) -> None:
         await asyncio.sleep(0)  # a cancel would come here
 
 
-async def test_the_service_outlives_an_outage_and_renews_after_it(post: Post) -> None:
+@pytest.mark.parametrize("trouble", [Unavailable("away"), Rejected("no such column")])
+async def test_the_service_outlives_an_outage_and_renews_after_it(
+    post: Post, trouble: Exception
+) -> None:
     """What it holds may still be its own when the database is back."""
-    post.work.troubles = [Unavailable("away")] * 2
+    post.work.troubles = [trouble] * 2
 
     async def are_renewed() -> bool:
         post.clock.pass_by(0.2)

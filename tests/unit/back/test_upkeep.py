@@ -14,6 +14,7 @@ from shared.contract.errors import Unavailable
 from shared.contract.events import News
 from shared.contract.ids import TrackId
 from shared.contract.states import State
+from shared.runtime.metrics import BackMetrics
 from shared.store.pool import Rejected
 from shared.store.rows import OutboxRow
 from shared.store.upkeep import Moved, Tended
@@ -80,8 +81,13 @@ def leases_of(store: Store, clock: ManualClock) -> LostLeases:
     return LostLeases(cast("Any", store), Ears().as_teller, lease=lease, clock=clock)
 
 
-def knocks_of(store: Store, queues: Queues, ears: Ears) -> LostKnocks:
-    return LostKnocks(cast("Any", store), ears.as_teller, cast("Any", queues), cast("Any", queues))
+def knocks_of(
+    store: Store, queues: Queues, ears: Ears, metrics: BackMetrics | None = None
+) -> LostKnocks:
+    of_both = cast("Any", queues)
+    return LostKnocks(
+        cast("Any", store), ears.as_teller, of_both, of_both, metrics or BackMetrics()
+    )
 
 
 async def test_leases_are_not_judged_until_one_has_passed(store: Store, clock: ManualClock) -> None:
@@ -119,10 +125,11 @@ async def test_leases_are_not_judged_right_after_an_outage(
 
 async def test_unheard_jobs_are_knocked_for_again(store: Store) -> None:
     """And it is said how many those were."""
-    ears = Ears()
+    ears, metrics = Ears(), BackMetrics()
 
-    assert await knocks_of(store, Queues(), ears).work() == 2
+    assert await knocks_of(store, Queues(), ears, metrics).work() == 2
 
+    assert metrics.registry.get_sample_value("uketsuke_jobs_unheard_total") == 2
     assert ears.rows == [store.row]
     assert store.unheard_asked == [("default", "normal", True)]
 

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from shared.contract.events import News, decode_news, encode_news
 from shared.contract.ids import JobId
-from shared.contract.messages import MOST_JOBS, UnreadableKnock, decode_knock, encode_knock
+from shared.contract.messages import (
+    MOST_JOBS,
+    NewerKnock,
+    UnreadableKnock,
+    decode_knock,
+    encode_knock,
+)
 from tests.support.builders import a_job_id
 
 job_ids = st.builds(JobId, st.uuids())
@@ -50,6 +56,8 @@ def test_json_that_is_no_knock_is_unreadable(value: object) -> None:
     "change",
     [
         {"version": 0},
+        {"version": 2.5},
+        {"version": "2"},
         {"version": "new"},
         {"job_ids": []},
         {"job_ids": None},
@@ -63,8 +71,16 @@ def test_a_knock_with_one_wrong_member_is_unreadable(change: dict[str, object]) 
     """It goes to the dead letters with its bytes, for a person to look at."""
     knock = orjson.loads(encode_knock([a_job_id()], keyed=False))
 
-    with pytest.raises(UnreadableKnock):
+    with pytest.raises(UnreadableKnock) as caught:
         decode_knock(orjson.dumps(knock | change))
+    assert not isinstance(caught.value, NewerKnock)
+
+
+@pytest.mark.parametrize("rest", [{}, {"job_ids": "elsewhere"}, {"job_ids": [str(a_job_id())]}])
+def test_a_knock_of_a_newer_version_is_told_from_nonsense(rest: dict[str, object]) -> None:
+    """F22: a front that was rolled too early is not to fill the dead letters."""
+    with pytest.raises(NewerKnock):
+        decode_knock(orjson.dumps({"version": 2} | rest))
 
 
 def test_a_knock_may_say_more_than_we_know() -> None:
@@ -100,3 +116,9 @@ def test_news_of_nonsense_among_good_ones_are_passed_over() -> None:
     body = orjson.dumps({"v": 1, "news": [[str(job_id), 3], ["not an id", 4]]})
 
     assert decode_news(body) == [News(job_id, 3)]
+
+
+@pytest.mark.parametrize("version", [{"v": 2}, {"v": 0}, {"v": "1"}, {}])
+def test_news_of_another_version_are_passed_over(version: dict[str, object]) -> None:
+    """Whoever watches reads the store again: nothing is lost by it, and nothing misread."""
+    assert decode_news(orjson.dumps(version | {"news": [[str(a_job_id()), 3]]})) == []

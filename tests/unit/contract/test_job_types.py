@@ -85,7 +85,6 @@ def test_a_catalogue_finds_types_by_name() -> None:
     assert catalogue["letters.print"] is one
     assert set(catalogue) == {"letters.print", "films.cut"}
     assert catalogue.pools == ("default", "video")
-    assert catalogue.collections == {"letters", "films"}
     assert catalogue.get("letters.burn") is None
 
 

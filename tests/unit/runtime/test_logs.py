@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from io import TextIOWrapper
 from typing import Any
 
 import orjson
@@ -12,7 +15,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.runtime.logs import configure
+from shared.runtime.logs import LogFormat, configure
 from shared.runtime.track import fresh_track_id, tracking
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -203,6 +206,29 @@ async def test_a_grave_line_is_written_at_once_with_all_before_it(lines: Lines) 
     log().error("second")
 
     assert [line["event"] for line in lines()] == ["first", "second"]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.usefixtures("lines")
+async def test_a_line_that_nobody_reads_any_more_breaks_nothing(
+    log_format: LogFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader of the pipe was ended first: what is left of the work must still be done."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    troubles: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, trouble: troubles.append(trouble))
+    with os.fdopen(writer, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdout", TextIOWrapper(pipe, write_through=True))
+        configure(service="test", log_format=log_format, level="info")
+        log().error("at once")
+        log().info("a moment later")
+        for _ in range(3):
+            await asyncio.sleep(0)
+    loop.set_exception_handler(None)
+
+    assert troubles == []
 
 
 def test_a_person_gets_lines_to_read(capfd: pytest.CaptureFixture[str]) -> None:

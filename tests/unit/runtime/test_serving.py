@@ -3,10 +3,25 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from types import ModuleType
 
 import pytest
+from structlog.testing import capture_logs
 
-from shared.runtime.serving import Afterwards, Service, ServiceEnded, serve, stop_on_signals
+import back_service.__main__ as back
+import front_service.__main__ as front
+from shared.runtime import serving
+from shared.runtime.serving import (
+    Afterwards,
+    Service,
+    ServiceEnded,
+    keep_house,
+    serve,
+    stop_on_signals,
+)
+from shared.runtime.settings import BadSettings
 
 
 class Worker:
@@ -168,3 +183,85 @@ async def test_a_signal_asks_it_to_stop(number: signal.Signals) -> None:
     finally:
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(each)
+
+
+class Wrong(Worker):
+    """Fails while it runs, of what a bad setting might also be."""
+
+    async def run(self) -> None:
+        await asyncio.sleep(0)
+        raise ValueError(self.name)
+
+
+@asynccontextmanager
+async def a_house(
+    *services: Service, cannot: Exception | None = None, diary: list[str]
+) -> AsyncIterator[Sequence[Service]]:
+    if cannot is not None:
+        raise cannot
+    yield services
+    diary.append("closed")
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Leave signals and the collector to the tests' own process; give what asks it to stop."""
+    stop = asyncio.Event()
+    monkeypatch.setattr(serving, "stop_on_signals", lambda: stop)
+    monkeypatch.setattr(serving, "spare_the_collector", lambda: None)
+    return stop
+
+
+@pytest.mark.usefixtures("alone")
+async def test_a_failure_while_running_is_logged_and_exits_with_1(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """2 would say that the settings are bad: whoever is on call would look in the wrong place."""
+    diary: list[str] = []
+    with capture_logs() as lines:
+        code = await keep_house(
+            a_house(Worker("store", diary), Wrong("broker", diary), diary=diary)
+        )
+
+    assert code == 1
+    assert lines[-1]["event"] == "stopped by a failure"
+    assert (lines[-1]["log_level"], lines[-1]["exc_info"]) == ("error", True)
+    assert diary[-1] == "store ends"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("cannot", [BadSettings("no"), ValueError("no"), ImportError("no")])
+async def test_what_cannot_be_built_is_told_in_a_line_and_exits_with_2(
+    cannot: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A module of handlers that is not there, two types of one name: a person must mend it."""
+    assert await keep_house(a_house(cannot=cannot, diary=[])) == 2
+    assert capsys.readouterr().err == "no\n"
+
+
+async def test_a_house_that_is_asked_to_stop_is_closed_and_exits_with_0(
+    alone: asyncio.Event,
+) -> None:
+    """And says so."""
+    diary: list[str] = []
+    alone.set()
+
+    assert await keep_house(a_house(Worker("store", diary), diary=diary)) == 0
+
+    assert diary[-1] == "closed"
+
+
+@pytest.mark.parametrize("service", [back, front])
+def test_a_service_that_fails_while_it_runs_exits_with_1(
+    service: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the two, from its very beginning: a failure is no mistake in the settings."""
+    monkeypatch.setenv("UKETSUKE_DATABASE_URL", "postgres://127.0.0.1:9/nothing")
+    monkeypatch.setenv("UKETSUKE_AMQP_URL", "amqp://127.0.0.1:9/")
+    monkeypatch.setattr(service, "configure", lambda **_: None)
+    monkeypatch.setattr(serving, "spare_the_collector", lambda: None)
+    name = "open_back" if service is back else "open_front"
+    monkeypatch.setattr(service, name, lambda _: a_house(Wrong("broker", []), diary=[]))
+
+    assert service.main() == 1
