@@ -80,6 +80,7 @@ def vet(ask: Ask, job_type: JobType, job_id: JobId, *, max_age: timedelta) -> Su
         deadline=options.deadline,
         tags=options.tags,
         callback_url=callback_url,
+        callback_events=tuple(dict.fromkeys(options.callback_events)),
         traceparent=_traceparent(ask.traceparent),
         blobs=_blobs(raw, request),
         idempotency=idempotency,

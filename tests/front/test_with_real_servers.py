@@ -21,6 +21,7 @@ from shared.store.migrate import migrate
 from tests.front.desk import settings
 from tests.support.needs import need_setting
 from tests.support.waiting import until
+from uketsuke import Client
 
 pytestmark = pytest.mark.servers
 
@@ -199,6 +200,18 @@ async def test_without_a_database_the_answer_is_try_again(tmp_path: Path) -> Non
         assert (await replica.get("/api/jobs/0193e1a0-0000-7000-8000-000000000000"))[0] == 503
         assert (await replica.get("/readyz"))[0] == 503
         assert (await replica.get("/livez"))[0] == 200
+
+
+async def test_what_a_webhook_is_wanted_for_is_kept(replica: Replica) -> None:
+    """The client offers it: a submit that uses it must not be refused for that."""
+    wanted = ["progress", "failed", "progress"]
+    async with Client(replica.url) as client:
+        ticket = await client.submit(
+            "demo.echo", {}, callback_url="https://example.org/hook", callback_events=wanted
+        )
+
+    row = "SELECT callback_events FROM jobs WHERE id = $1"
+    assert await replica.fetchval(row, ticket.job_id) == ["progress", "failed"]
 
 
 async def test_a_file_is_kept_for_the_job_that_names_it(replica: Replica) -> None:
