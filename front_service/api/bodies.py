@@ -6,7 +6,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from front_service.refusals import TooSlow
@@ -61,9 +61,21 @@ def check_length(request: web.Request, most_bytes: int) -> None:
         raise TooLarge(f"At most {most_bytes} bytes are taken here.")
 
 
+async def asked_later(_: web.Request) -> None:
+    """Answer no ``Expect`` yet: whoever reads the body asks for it, once nothing speaks against."""
+
+
+async def ask_for_body(request: web.Request) -> None:
+    """Send the ``100 Continue`` that the client waits for, if it does."""
+    if hdrs.EXPECT in request.headers and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+
+
 async def read_small(request: web.Request, most_bytes: int) -> bytes:
     """Read a body of at most *most_bytes*; raise ``TooLarge`` or ``TooSlow``."""
     check_length(request, most_bytes)
+    await ask_for_body(request)
     content = request.content
     if content.is_eof():  # it came together with its head, as most do
         try:
@@ -78,6 +90,7 @@ async def read_small(request: web.Request, most_bytes: int) -> bytes:
 
 async def stream(request: web.Request) -> AsyncGenerator[bytes, None]:
     """Give a large body piece by piece; raise ``TooSlow`` when nothing comes for a while."""
+    await ask_for_body(request)
     content = request.content
     while piece := await in_time(content.readany()):
         yield piece

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import BodyPartReader, MultipartReader, hdrs, web
 
-from front_service.api.bodies import in_time
+from front_service.api.bodies import ask_for_body, in_time
 from front_service.bodies import read_object
 from front_service.uploads import Uploads
 from shared.contract.authoring import Blob
@@ -46,6 +46,7 @@ async def read_form(
     request: web.Request, uploads: Uploads, tenant: TenantId, *, most_bytes: int
 ) -> Form:
     """Read all parts; files are durable when this returns, and orphans if it raises."""
+    await ask_for_body(request)
     form = Form()
     reader = await _parts(request)
     for _ in range(_MOST_PARTS + 1):
