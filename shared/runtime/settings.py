@@ -87,6 +87,9 @@ class FrontSettings(CommonSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65_535)
     reuse_port: bool = Field(default=False, description="several fronts of one host on one port")
+    read_pool_size: int = Field(
+        default=4, ge=1, le=100, description="connections to PostgreSQL of readers only"
+    )
     max_body: int = Field(default=1_048_576, ge=1_024, description="bytes of a submit")
     max_upload: int = Field(default=2**30, ge=1_024, description="bytes of one uploaded file")
     max_outbox: int = Field(default=100_000, ge=1, description="rows; above, submits get 503")

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -246,6 +247,32 @@ async def test_pages_and_filters_are_the_databases(replica: Replica) -> None:
     assert seen == ids
     assert len((await replica.get("/api/jobs?orderingKey=k"))[1]["jobs"]) == 1
     assert (await replica.get("/api/jobs?state=completed"))[1]["jobs"] == []
+
+
+async def test_a_crowd_of_readers_holds_up_no_submit(replica: Replica) -> None:
+    """Whatever they wait for, they wait for it on connections of their own."""
+    nobody = f"{replica.url}/api/jobs/0193e1a0-0000-7000-8000-000000000000"
+    holder = await asyncpg.connect(replica.database_url)
+    try:
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE tombstones")
+            crowd = [asyncio.create_task(_get(replica.session, nobody)) for _ in range(80)]
+            await until(partial(_four_wait, replica), within=PATIENCE, what="the readers wait")
+
+            assert [await replica.submit() for _ in range(3)]
+        assert set(await asyncio.gather(*crowd)) <= {404, 503}
+    finally:
+        await holder.close()
+
+
+async def _four_wait(replica: Replica) -> bool:
+    query = "SELECT count(*) >= 4 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return bool(await replica.fetchval(query))
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> int:
+    async with session.get(url) as response:
+        return response.status
 
 
 async def test_a_replica_ends_in_time_with_watchers_and_requests_under_way(

@@ -75,8 +75,8 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "cancel": "'00000000-0000-0000-0000-000000000000', {id}, '{{}}', '{{}}', '{{}}'",
     "progress": "{ids}, {tokens}, {tokens}, {moves}",
     "checkpoint": "{id}, 1, ''",
-    "list": "'00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
-    " 50, 65536",
+    "list": "'00000000-0000-0000-0000-000000000000', NULL, NULL, false, NULL, NULL, NULL, NULL,"
+    " NULL, 50, 65536",
 }
 """Every statement of the hot path and of upkeep, and with what it is asked."""
 
@@ -89,7 +89,7 @@ def _questions() -> Iterator[tuple[str, str, str]]:
     """List which statement is to be explained over which statistics, planned in which way."""
     for mode in _MODES:
         for name in _ARGUMENTS:
-            if (name, mode) != ("list", "force_generic_plan"):  # never chosen, as `auto` shows
+            if (name, mode) != ("list", "force_generic_plan"):  # see test_list_plans
                 yield _FRESH, name, mode
             if name not in ("overdue", "come_due", "list"):  # some more work until an ANALYZE
                 yield _STALE, name, mode
