@@ -40,6 +40,7 @@ OF_ANY_TENANT: Final[Mapping[str, str]] = {
     "rescue": "upkeep",
     "take": "of the relay: a knock tells nothing of the jobs it names",
     "unheard": "upkeep",
+    "unknown_blobs": "upkeep",
 }
 """Statements over the rows of all tenants, each with the reason why that is right."""
 

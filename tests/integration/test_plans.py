@@ -69,6 +69,7 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "outbox_late": "'jobs.default.normal'",
     "orphan_blobs": "'1 day', 500",
     "forget_tombstones": "500",
+    "unknown_blobs": "{ids}",
     "come_due": "{ids}",
     "rescue": "{ids}, 3, '7 days'",
     "expire": "{ids}, '7 days'",
