@@ -61,7 +61,7 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
         )
         blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
         fetcher = await stack.enter_async_context(
-            open_fetcher(allow_cidrs=settings.fetch_allow_cidrs)
+            open_fetcher(allow_cidrs=settings.fetch_allow_cidrs, ports=settings.egress_ports)
         )
         offload = await stack.enter_async_context(
             open_offload(

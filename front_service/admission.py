@@ -13,6 +13,7 @@ import structlog
 from front_service.backlog import Backlog
 from front_service.pointers import mistake, steps_to
 from front_service.vetting import Ask, vet
+from shared.contract.addresses import EgressRules
 from shared.contract.errors import Invalid, UnknownType
 from shared.contract.files import FileReference
 from shared.contract.job_types import Catalogue
@@ -61,10 +62,11 @@ class Admission:
         metrics: FrontMetrics,
         clock: Clock,
         max_age: timedelta,
+        egress: EgressRules,
     ) -> None:
         self._catalogue, self._intake, self._post = catalogue, intake, post
         self._status, self._backlog, self._max_age = status, backlog, max_age
-        self._metrics, self._clock = metrics, clock
+        self._metrics, self._clock, self._egress = metrics, clock, egress
 
     async def submit(self, ask: Ask) -> Ticket:
         """Accept *ask* as a job; raises ``Refusal``, and then kept nothing, or ``Unavailable``."""
@@ -72,7 +74,7 @@ class Admission:
         if job_type is None:
             raise UnknownType
         self._backlog.check()
-        submission = vet(ask, job_type, fresh_job_id(), max_age=self._max_age)
+        submission = vet(ask, job_type, fresh_job_id(), max_age=self._max_age, egress=self._egress)
         began = self._clock.monotonic()
         admitted = await self._admit(submission, ask)
         accepted = admitted.accepted

@@ -151,6 +151,7 @@ def build_front(
         metrics=metrics,
         clock=clock,
         max_age=settings.max_age,
+        egress=settings.egress,
     )
     app.add_routes(ROUTES)
     server = HttpServer(
