@@ -90,6 +90,12 @@ def vet(
     )
 
 
+def check_idempotency_key(text: str | None) -> None:
+    """Raise ``Malformed`` for one that can be none."""
+    if text is not None and not _IDEMPOTENCY_KEY.fullmatch(text):
+        raise Malformed("Idempotency-Key must be 1 to 255 printable ASCII characters.")
+
+
 def told(error: ValidationError, value: object, above: tuple[object, ...] = ()) -> list[Mistake]:
     """Put pydantic's findings about *value* into our words; *above* leads to it."""
     return [
@@ -215,8 +221,7 @@ def _listed(value: Any) -> list[str]:
 def _idempotency(ask: Ask) -> Idempotency | None:
     if ask.idempotency_key is None:
         return None
-    if not _IDEMPOTENCY_KEY.fullmatch(ask.idempotency_key):
-        raise Malformed("Idempotency-Key must be 1 to 255 printable ASCII characters.")
+    check_idempotency_key(ask.idempotency_key)
     return Idempotency(caller=ask.caller, key=ask.idempotency_key, fingerprint=_fingerprint(ask))
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from front_service.api.answers import document
-from front_service.api.bodies import Kind, check_length, kind_of, read_small, single
+from front_service.api.bodies import Inflow, Kind, kind_of, read_small, single
 from front_service.api.multipart import read_form
 from front_service.bodies import read_object
 from front_service.keys import ADMISSION, LOOKUP, PRINCIPAL, SETTINGS, STREAMS, TRACK_ID, UPLOADS
@@ -64,15 +64,18 @@ async def _ended(request: web.Request, job_id: str, wait: int) -> dict[str, Any]
 
 async def _ask(request: web.Request) -> Ask:
     principal, match = request[PRINCIPAL], request.match_info
+    name = f"{match['collection']}.{match['action']}"
+    idempotency_key = single(request, headers.IDEMPOTENCY_KEY)
+    request.app[ADMISSION].check(name, idempotency_key)
     members, digests = await _members(request)
     return Ask(
         tenant=principal.tenant,
         caller=principal.name,
-        type=f"{match['collection']}.{match['action']}",
+        type=name,
         members=members,
         track_id=TrackId(request[TRACK_ID]),
         traceparent=request.headers.get(headers.TRACEPARENT),
-        idempotency_key=single(request, headers.IDEMPOTENCY_KEY),
+        idempotency_key=idempotency_key,
         digests=digests,
     )
 
@@ -83,6 +86,7 @@ async def _members(request: web.Request) -> tuple[dict[str, Any], dict[str, str]
     most = app[SETTINGS].max_body
     if kind_of(request) is Kind.JSON:
         return read_object(await read_small(request, most)), {}
-    check_length(request, app[SETTINGS].max_upload)
-    form = await read_form(request, app[UPLOADS], request[PRINCIPAL].tenant, most_bytes=most)
+    inflow = Inflow(request, app[SETTINGS].max_upload)
+    tenant = request[PRINCIPAL].tenant
+    form = await read_form(request, inflow, app[UPLOADS], tenant, most_bytes=most)
     return form.filled()
