@@ -1,5 +1,6 @@
 """The composition root: builds the back service from the ground up, and joins its parts."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from back_service.runner import Runner
 from back_service.telling import Teller
 from back_service.upkeep.rescuer import LostKnocks, LostLeases, rescuers
 from back_service.upkeep.scheduler import scheduler
-from back_service.upkeep.sweeper import deadlines, sweeper
+from back_service.upkeep.sweeper import deadlines, strays, sweeper
 from shared.blobs.store import open_blobs
 from shared.broker.fanout import FanOut
 from shared.broker.publisher import Publisher
@@ -60,7 +61,7 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
         )
         blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
         fetcher = await stack.enter_async_context(
-            open_fetcher(allow_cidrs=settings.fetch_allow_cidrs)
+            open_fetcher(allow_cidrs=settings.fetch_allow_cidrs, ports=settings.egress_ports)
         )
         offload = await stack.enter_async_context(
             open_offload(
@@ -135,6 +136,7 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
             *rescuers(lost_leases, lost_knocks),
             deadlines(upkeep, teller),
             sweeper(upkeep, blobs),
+            strays(upkeep, blobs, place=os.urandom(1).hex()),  # else restarts favour the first
             *_probes(settings, metrics, outbox, subscriber),
             consumer,
         ]

@@ -14,7 +14,8 @@ from typing import Any, Final
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-_PLAIN: Final = 80
+from shared.contract.addresses import PUBLIC_PORTS, EgressRules
+
 _WORLD: Final = IPv6Network("2000::/3")
 """All that IPv6 hands out to the public; beyond are loopback, local, mapped, NAT64, multicast."""
 
@@ -78,18 +79,17 @@ class Egress:
     Plain http reaches the public only on port 80, and only if that is among the ports.
     """
 
-    def __init__(self, *, allow: Iterable[str] = (), ports: Iterable[int] = (443, 8443)) -> None:
-        self._allow = tuple(ip_network(text) for text in allow)
-        self._ports = frozenset(ports)
+    def __init__(self, *, allow: Iterable[str] = (), ports: Iterable[int] = PUBLIC_PORTS) -> None:
+        self._rules = EgressRules.of(ports=ports, networks=allow)
 
     def judge(self, text: str, port: int, *, secure: bool) -> None:
         """Raise ``AddressDenied`` unless *text*, a literal address, may be dialled on *port*."""
         address = ip_address(text.partition("%")[0])
         if any(address in network for network in _NEVER) or _embeds_another(address):
             raise AddressDenied(text)
-        if any(address in network for network in self._allow):
+        if self._rules.opens(address):
             return
-        if port not in self._ports or not (secure or port == _PLAIN):
+        if not self._rules.takes(port, secure=secure):
             raise AddressDenied(text)
         if any(address in network for network in _DENIED) or _is_local(address):
             raise AddressDenied(text)

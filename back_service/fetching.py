@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from back_service.egress import AddressDenied, Egress
+from shared.contract.addresses import PUBLIC_PORTS, read_address
 from shared.contract.authoring import Fail, Retry
 
 _PIECE: Final = 1 << 20
@@ -90,7 +91,7 @@ class Fetcher:
 async def open_fetcher(
     *,
     allow_cidrs: Iterable[str] = (),
-    ports: Iterable[int] = (443, 8443),
+    ports: Iterable[int] = PUBLIC_PORTS,
     patience: Patience = Patience(),
     resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[Fetcher]:
@@ -104,6 +105,7 @@ async def open_fetcher(
 def _vetted(url: str) -> URL:
     """Parse *url*, or raise ``Fail`` for one that says more than where a file is."""
     try:
+        read_address(url)
         address = URL(url)
         sound = address.scheme in {"http", "https"} and bool(address.host)
     except ValueError as error:

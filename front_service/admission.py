@@ -12,10 +12,11 @@ import structlog
 
 from front_service.backlog import Backlog
 from front_service.pointers import mistake, steps_to
-from front_service.vetting import Ask, vet
+from front_service.vetting import Ask, check_idempotency_key, vet
+from shared.contract.addresses import EgressRules
 from shared.contract.errors import Invalid, UnknownType
 from shared.contract.files import FileReference
-from shared.contract.job_types import Catalogue
+from shared.contract.job_types import Catalogue, JobType
 from shared.contract.jobs import Accepted, Submission
 from shared.contract.status import ticket
 from shared.runtime.clock import Clock, fresh_job_id
@@ -61,18 +62,25 @@ class Admission:
         metrics: FrontMetrics,
         clock: Clock,
         max_age: timedelta,
+        egress: EgressRules,
     ) -> None:
         self._catalogue, self._intake, self._post = catalogue, intake, post
         self._status, self._backlog, self._max_age = status, backlog, max_age
-        self._metrics, self._clock = metrics, clock
+        self._metrics, self._clock, self._egress = metrics, clock, egress
 
-    async def submit(self, ask: Ask) -> Ticket:
-        """Accept *ask* as a job; raises ``Refusal``, and then kept nothing, or ``Unavailable``."""
-        job_type = self._catalogue.get(ask.type)
+    def check(self, name: str, idempotency_key: str | None) -> JobType:
+        """Refuse what no body could make acceptable, before any of it is read or stored."""
+        job_type = self._catalogue.get(name)
         if job_type is None:
             raise UnknownType
         self._backlog.check()
-        submission = vet(ask, job_type, fresh_job_id(), max_age=self._max_age)
+        check_idempotency_key(idempotency_key)
+        return job_type
+
+    async def submit(self, ask: Ask) -> Ticket:
+        """Accept *ask* as a job; raises ``Refusal``, and then kept nothing, or ``Unavailable``."""
+        job_type = self.check(ask.type, ask.idempotency_key)
+        submission = vet(ask, job_type, fresh_job_id(), max_age=self._max_age, egress=self._egress)
         began = self._clock.monotonic()
         admitted = await self._admit(submission, ask)
         accepted = admitted.accepted

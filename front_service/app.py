@@ -28,7 +28,6 @@ from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
 from shared.blobs.store import open_blobs
 from shared.broker.fanout import FanIn, FanOut
 from shared.broker.publisher import Publisher
-from shared.contract.ids import THE_TENANT
 from shared.contract.job_types import Catalogue
 from shared.outbox import Post, Relay
 from shared.runtime.catalogue import load_job_types
@@ -40,7 +39,7 @@ from shared.store.blobs import BlobRows
 from shared.store.intake import Intake
 from shared.store.outbox import Outbox
 from shared.store.pool import Pool, open_pool
-from shared.store.reads import Filters, Reads
+from shared.store.reads import Reads
 
 _PATIENCE: Final = 1.2  # seconds for one question to the database: a caller waits for it
 _LAST_WRITES: Final = 5.0  # seconds
@@ -94,7 +93,8 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
     catalogue = load_job_types(settings.job_type_modules)
     amqp, wait = settings.amqp_url.get_secret_value(), settings.confirm_wait
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(_pool(settings))
+        pool = await stack.enter_async_context(_pool(settings, settings.pool_size))
+        looks = await stack.enter_async_context(_pool(settings, settings.read_pool_size, "reads"))
         blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
         outbox = Outbox(pool)
         publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools)
@@ -103,7 +103,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         intake = Intake(pool, confirm_wait=wait)
         ground = Ground(
             intake=intake,
-            reads=Reads(pool),
+            reads=Reads(looks),  # apart: no crowd of readers holds up a submit
             post=post,
             fan_out=fan_out,
             blobs=blobs,
@@ -135,7 +135,7 @@ def build_front(
     lookup, heads, hub = Lookup(ground.reads), Heads(clock), Hub()
     backlog = Backlog(ground.outbox_depth, most=settings.max_outbox)
     readiness = Readiness(
-        ping=partial(ground.reads.jobs, THE_TENANT, Filters(), limit=1),
+        ping=partial(ground.outbox_depth, 1),
         broker_is_up=ground.broker_is_up,
         clock=clock,
     )
@@ -160,6 +160,7 @@ def build_front(
         metrics=metrics,
         clock=clock,
         max_age=settings.max_age,
+        egress=settings.egress,
     )
     app.add_routes(ROUTES)
     server = HttpServer(
@@ -204,8 +205,7 @@ def refuse_strangers(settings: FrontSettings) -> None:
 
 
 @asynccontextmanager
-async def _pool(settings: FrontSettings) -> AsyncIterator[Pool]:
-    url = settings.database_url.get_secret_value()
-    size = settings.pool_size
-    async with open_pool(url, size=size, name="uketsuke front", patience=_PATIENCE) as pool:
+async def _pool(settings: FrontSettings, size: int, *use: str) -> AsyncIterator[Pool]:
+    url, name = settings.database_url.get_secret_value(), ", ".join(("uketsuke front", *use))
+    async with open_pool(url, size=size, name=name, patience=_PATIENCE) as pool:
         yield pool

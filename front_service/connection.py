@@ -11,9 +11,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from front_service.api.answers import problem
 from front_service.heads import Heads
 from front_service.push.frames import FrameMeter
-from front_service.refusals import Bug
+from front_service.refusals import BadExpectation, Bug
 from shared.contract import headers
 from shared.contract.errors import Malformed, UketsukeError
+from shared.contract.ids import parse_track_id
 from shared.runtime.track import fresh_track_id
 
 log: Final = structlog.get_logger()
@@ -47,6 +48,14 @@ class Connection(web.RequestHandler):
         if self._frames is not None:
             self._frames.on_flood = act
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Say in our words what the library refused before any middleware saw it."""
+        if isinstance(resp, web.HTTPExpectationFailed):
+            resp = _refused(BadExpectation(), _track_id(request))
+        return await super().finish_response(request, resp, start_time)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -64,7 +73,15 @@ class Connection(web.RequestHandler):
         else:
             log.error("request failed", status=status, exc_info=exc, track_id=track_id)
             error = Bug()
-        response = problem(error, track_id)
-        response.headers[headers.TRACK_ID] = track_id
-        response.force_close()
-        return response
+        return _refused(error, track_id)
+
+
+def _track_id(request: web.BaseRequest) -> str:
+    return parse_track_id(request.headers.get(headers.TRACK_ID)) or fresh_track_id()
+
+
+def _refused(error: UketsukeError, track_id: str) -> web.Response:
+    response = problem(error, track_id)
+    response.headers[headers.TRACK_ID] = track_id
+    response.force_close()
+    return response

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from front_service.pointers import Mistake, mistake, real_steps
+from front_service.pointers import Mistake, mistake, real_steps, steps_to
+from shared.contract.addresses import EgressRules, read_address
 from shared.contract.errors import Invalid, Malformed
 from shared.contract.files import file_references
 from shared.contract.ids import BlobId, JobId, TenantId, TrackId
@@ -24,7 +24,6 @@ from shared.contract.job_types import AfterFailure, JobType
 from shared.contract.jobs import Idempotency, Submission
 from shared.contract.options import JobOptions
 
-_LONGEST_URL: Final = 2_048
 _LONGEST_DETAIL: Final = 300
 _MOST_MISTAKES: Final = 20
 _NO_OPTIONS: Final = JobOptions()
@@ -50,7 +49,9 @@ class Ask:
     digests: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of the files sent along
 
 
-def vet(ask: Ask, job_type: JobType, job_id: JobId, *, max_age: timedelta) -> Submission:
+def vet(
+    ask: Ask, job_type: JobType, job_id: JobId, *, max_age: timedelta, egress: EgressRules
+) -> Submission:
     """Make *ask* a submission of *job_type*; raise ``Malformed`` or ``Invalid``."""
     idempotency = _idempotency(ask)
     members, callback_url, options, mistakes = _take_apart(ask.members)
@@ -58,9 +59,11 @@ def vet(ask: Ask, job_type: JobType, job_id: JobId, *, max_age: timedelta) -> Su
     key = _ordering_key(job_type, options, request, mistakes)
     if ask.digests and request is not None:
         mistakes += _strays(ask, request)
+    raw = orjson.dumps(members)
+    if request is not None:
+        mistakes += _out_of_reach(raw, members, request, egress)
     if mistakes or request is None:
         raise Invalid(mistakes[:_MOST_MISTAKES])
-    raw = orjson.dumps(members)
     return Submission(
         id=job_id,
         tenant=ask.tenant,
@@ -80,10 +83,17 @@ def vet(ask: Ask, job_type: JobType, job_id: JobId, *, max_age: timedelta) -> Su
         deadline=options.deadline,
         tags=options.tags,
         callback_url=callback_url,
+        callback_events=tuple(dict.fromkeys(options.callback_events)),
         traceparent=_traceparent(ask.traceparent),
         blobs=_blobs(raw, request),
         idempotency=idempotency,
     )
+
+
+def check_idempotency_key(text: str | None) -> None:
+    """Raise ``Malformed`` for one that can be none."""
+    if text is not None and not _IDEMPOTENCY_KEY.fullmatch(text):
+        raise Malformed("Idempotency-Key must be 1 to 255 printable ASCII characters.")
 
 
 def told(error: ValidationError, value: object, above: tuple[object, ...] = ()) -> list[Mistake]:
@@ -134,18 +144,11 @@ def _detail(found: Mapping[str, Any]) -> str:
 def _fault_of_url(value: object) -> str | None:
     if not isinstance(value, str):
         return "must be a string"
-    if len(value) > _LONGEST_URL:
-        return f"is longer than {_LONGEST_URL} characters"
     try:
-        parts = urlsplit(value)
-        _ = parts.port  # reading it is what judges it
-    except ValueError:
-        return "is not an address"
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _is_plain(value):
-        return "must be an http or https address"
-    if parts.username is not None or parts.password is not None or parts.fragment:
-        return "must have neither user nor fragment"
-    return None
+        read_address(value)
+    except ValueError as error:
+        return str(error)
+    return None if _is_plain(value) else "must be an http or https address"
 
 
 def _is_plain(text: str) -> bool:
@@ -187,6 +190,20 @@ def _blobs(raw: bytes, request: BaseModel) -> tuple[BlobId, ...]:
     return tuple(dict.fromkeys(blob_id for blob_id in found if blob_id is not None))
 
 
+def _out_of_reach(
+    raw: bytes, members: dict[str, Any], request: BaseModel, egress: EgressRules
+) -> list[Mistake]:
+    """Find files at addresses that would be refused whenever they are fetched."""
+    if b'"http' not in raw:
+        return []
+    addresses = [one for one in file_references(request) if one.blob_id is None]
+    return [
+        mistake(steps_to(address, members), fault)
+        for address in dict.fromkeys(addresses)
+        if (fault := egress.fault(read_address(address))) is not None
+    ]
+
+
 def _strays(ask: Ask, request: BaseModel) -> list[Mistake]:
     """Find files that came along for a member that takes none: nobody would ever read them."""
     taken = {str(reference) for reference in file_references(request)}
@@ -204,8 +221,7 @@ def _listed(value: Any) -> list[str]:
 def _idempotency(ask: Ask) -> Idempotency | None:
     if ask.idempotency_key is None:
         return None
-    if not _IDEMPOTENCY_KEY.fullmatch(ask.idempotency_key):
-        raise Malformed("Idempotency-Key must be 1 to 255 printable ASCII characters.")
+    check_idempotency_key(ask.idempotency_key)
     return Idempotency(caller=ask.caller, key=ask.idempotency_key, fingerprint=_fingerprint(ask))
 
 

@@ -8,6 +8,9 @@ import structlog
 from back_service.telling import Teller
 from back_service.upkeep.round import Round, announce
 from shared.blobs.store import BlobStore
+from shared.blobs.walk import START
+from shared.contract.errors import Unavailable
+from shared.contract.ids import BlobId
 from shared.store.upkeep import AT_ONCE, UpkeepStore
 
 log = structlog.get_logger()
@@ -27,9 +30,47 @@ def sweeper(store: UpkeepStore, blobs: BlobStore) -> Round:
         gone = await store.forget()
         orphans = await store.forget_blobs(older=_UPLOAD_LASTS)
         for blob_id in orphans:  # the rows are gone already: a crash here leaves files, not lies
-            await blobs.delete(blob_id)
+            await _delete(blobs, blob_id)
         if gone or orphans:
             log.info("cleaned up", jobs=gone, blobs=len(orphans))
         return max(gone, len(orphans))
 
     return Round(name="sweeper", work=sweep, every=2.0, full=AT_ONCE)
+
+
+class Strays:
+    """Files without a row: of uploads that ended between the two, or of a delete that failed.
+
+    Whoever stores a file cannot clean up after itself: if the database did not answer, the row may
+    be there all the same. So files are looked at long afterwards, some at a time, and deleted if
+    nobody knows them. The folder must belong to one database alone.
+    """
+
+    def __init__(self, store: UpkeepStore, blobs: BlobStore, *, place: str = START) -> None:
+        self._store, self._blobs, self._place = store, blobs, place
+
+    async def sweep(self) -> int:
+        """Look at the next files; answer how many were deleted."""
+        aged, place = await self._blobs.aged(self._place, older=_UPLOAD_LASTS)
+        unknown = await self._store.unknown_blobs(aged)
+        for blob_id in unknown:
+            await _delete(self._blobs, blob_id)
+        self._place = place
+        if unknown:
+            log.info("stray files deleted", blobs=len(unknown))
+        return len(unknown)
+
+
+def strays(store: UpkeepStore, blobs: BlobStore, *, place: str) -> Round:
+    """Go round all files within some hours, beginning at *place*."""
+    return Round(
+        name="strays", work=Strays(store, blobs, place=place).sweep, every=10.0, full=AT_ONCE
+    )
+
+
+async def _delete(blobs: BlobStore, blob_id: BlobId) -> None:
+    """Delete a file, or leave it to a later turn: the others must not wait for it."""
+    try:
+        await blobs.delete(blob_id)
+    except Unavailable as error:
+        log.warning("file not deleted", blob_id=str(blob_id), why=str(error))

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from aiohttp import hdrs, web
 
 from front_service.api.answers import document
-from front_service.api.bodies import check_length, single, stream
+from front_service.api.bodies import single, stream
 from front_service.keys import MARKS, PRINCIPAL, SETTINGS, UPLOADS
 from front_service.refusals import BadRange
 from shared.contract.authoring import Blob
@@ -28,8 +28,7 @@ async def upload(request: web.Request) -> web.Response:
     if hdrs.CONTENT_ENCODING in request.headers:
         raise UnsupportedMedia("Send the file as it is, without Content-Encoding.")
     app = request.app
-    check_length(request, app[SETTINGS].max_upload)
-    async with aclosing(stream(request)) as chunks:
+    async with aclosing(stream(request, app[SETTINGS].max_upload)) as chunks:
         blob = await app[UPLOADS].take(
             request[PRINCIPAL].tenant,
             chunks,

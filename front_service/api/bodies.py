@@ -6,7 +6,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from front_service.refusals import TooSlow
@@ -15,6 +15,8 @@ from shared.contract.errors import Malformed, TooLarge, UnsupportedMedia
 T = TypeVar("T")
 
 _PATIENCE: Final = 10.0  # seconds for a whole small body, or for the next piece of a large one
+_GRACE: Final = 30.0  # seconds of waiting, after which a large body must have come at
+_SLOWEST: Final = 1_024  # bytes a second or more, on the average
 _JSON_TYPES: Final = frozenset(("", "application/json", "text/plain"))
 _BROKEN: Final = (RequestPayloadError, ConnectionError)
 
@@ -61,9 +63,21 @@ def check_length(request: web.Request, most_bytes: int) -> None:
         raise TooLarge(f"At most {most_bytes} bytes are taken here.")
 
 
+async def asked_later(_: web.Request) -> None:
+    """Answer no ``Expect`` yet: whoever reads the body asks for it, once nothing speaks against."""
+
+
+async def ask_for_body(request: web.Request) -> None:
+    """Send the ``100 Continue`` that the client waits for, if it does."""
+    if hdrs.EXPECT in request.headers and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+
+
 async def read_small(request: web.Request, most_bytes: int) -> bytes:
     """Read a body of at most *most_bytes*; raise ``TooLarge`` or ``TooSlow``."""
     check_length(request, most_bytes)
+    await ask_for_body(request)
     content = request.content
     if content.is_eof():  # it came together with its head, as most do
         try:
@@ -76,10 +90,37 @@ async def read_small(request: web.Request, most_bytes: int) -> bytes:
     return await in_time(_gather(content.readany, most_bytes))
 
 
-async def stream(request: web.Request) -> AsyncGenerator[bytes, None]:
-    """Give a large body piece by piece; raise ``TooSlow`` when nothing comes for a while."""
+class Inflow:
+    """A body that is taken piece by piece: bounded in all, and never for long at a crawl.
+
+    Only the waiting for the client counts: a slow disk of ours is not its fault.
+    """
+
+    def __init__(self, request: web.Request, most_bytes: int) -> None:
+        check_length(request, most_bytes)
+        self._most_bytes = most_bytes
+        self._size, self._waited = 0, 0.0
+
+    async def next(self, reading: Awaitable[bytes]) -> bytes:
+        """Wait for the next piece; raise ``TooSlow`` or ``TooLarge``."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        piece = await in_time(reading)
+        self._waited += now() - began
+        self._size += len(piece)
+        if self._size > self._most_bytes:
+            raise TooLarge(f"At most {self._most_bytes} bytes are taken here.")
+        if self._waited > _GRACE and self._size < self._waited * _SLOWEST:
+            raise TooSlow
+        return piece
+
+
+async def stream(request: web.Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Give a large body piece by piece; raise ``TooLarge`` or ``TooSlow``."""
+    inflow = Inflow(request, most_bytes)
+    await ask_for_body(request)
     content = request.content
-    while piece := await in_time(content.readany()):
+    while piece := await inflow.next(content.readany()):
         yield piece
 
 

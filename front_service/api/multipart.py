@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import BodyPartReader, MultipartReader, hdrs, web
 
-from front_service.api.bodies import in_time
+from front_service.api.bodies import Inflow, ask_for_body, in_time
 from front_service.bodies import read_object
 from front_service.uploads import Uploads
 from shared.contract.authoring import Blob
@@ -43,21 +43,31 @@ class Form:
 
 
 async def read_form(
-    request: web.Request, uploads: Uploads, tenant: TenantId, *, most_bytes: int
+    request: web.Request, inflow: Inflow, uploads: Uploads, tenant: TenantId, *, most_bytes: int
 ) -> Form:
-    """Read all parts; files are durable when this returns, and orphans if it raises."""
+    """Read all parts, together no more than *inflow* takes, the request no more than *most_bytes*.
+
+    Files are durable when this returns, and orphans if it raises.
+    """
+    await ask_for_body(request)
     form = Form()
     reader = await _parts(request)
     for _ in range(_MOST_PARTS + 1):
         part = await _next(reader)
         if part is None:
             return form
-        await _take(form, part, uploads, tenant, most_bytes)
+        await _take(form, part, inflow, uploads, tenant, most_bytes=most_bytes)
     raise Malformed(f"There are more than {_MOST_PARTS} parts.")
 
 
 async def _take(
-    form: Form, part: BodyPartReader, uploads: Uploads, tenant: TenantId, most_bytes: int
+    form: Form,
+    part: BodyPartReader,
+    inflow: Inflow,
+    uploads: Uploads,
+    tenant: TenantId,
+    *,
+    most_bytes: int,
 ) -> None:
     name = part.name
     if not name or "\0" in name:
@@ -65,11 +75,11 @@ async def _take(
     if name == _REQUEST:
         if form.members is not None:
             raise Malformed("There are two parts named request.")
-        form.members = read_object(await _small(part, most_bytes))
+        form.members = read_object(await _small(part, inflow, most_bytes))
         return
     blob = await uploads.take(
         tenant,
-        _pieces(part),
+        _pieces(part, inflow),
         name=part.filename or name,
         content_type=part.headers.get(hdrs.CONTENT_TYPE, ""),
     )
@@ -93,19 +103,19 @@ async def _next(reader: MultipartReader) -> BodyPartReader | None:
     raise Malformed("A part has parts of its own.")
 
 
-async def _small(part: BodyPartReader, most_bytes: int) -> bytes:
+async def _small(part: BodyPartReader, inflow: Inflow, most_bytes: int) -> bytes:
     raw = bytearray()
-    async for piece in _pieces(part):
+    async for piece in _pieces(part, inflow):
         raw += piece
         if len(raw) > most_bytes:
             raise TooLarge(f"The part named request may have {most_bytes} bytes.")
     return bytes(raw)
 
 
-async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
+async def _pieces(part: BodyPartReader, inflow: Inflow) -> AsyncIterator[bytes]:
     while True:
         try:
-            piece = await in_time(part.read_chunk(_PIECE))
+            piece = await inflow.next(part.read_chunk(_PIECE))
         except _BAD_PARTS:
             raise Malformed("The body is not multipart/form-data.") from None
         if not piece:

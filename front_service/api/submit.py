@@ -5,18 +5,16 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from front_service.api.answers import document, problem
-from front_service.api.bodies import Kind, check_length, kind_of, read_small, single
+from front_service.api.answers import document
+from front_service.api.bodies import Inflow, Kind, kind_of, read_small, single
 from front_service.api.multipart import read_form
 from front_service.bodies import read_object
 from front_service.keys import ADMISSION, LOOKUP, PRINCIPAL, SETTINGS, STREAMS, TRACK_ID, UPLOADS
-from front_service.refusals import BadExpectation
 from front_service.vetting import Ask
 from shared.contract import headers
-from shared.contract.errors import Refusal, UketsukeError
-from shared.contract.ids import TrackId, parse_track_id
+from shared.contract.errors import UketsukeError
+from shared.contract.ids import TrackId
 from shared.contract.status import status_document
-from shared.runtime.track import fresh_track_id
 
 PREFER: Final = "Prefer"
 PREFERENCE_APPLIED: Final = "Preference-Applied"
@@ -64,36 +62,20 @@ async def _ended(request: web.Request, job_id: str, wait: int) -> dict[str, Any]
     return status_document(job) if job.has_ended else None
 
 
-async def expect_submit(request: web.Request) -> web.StreamResponse | None:
-    """Judge ``Expect: 100-continue`` by the head alone, before the body is asked for."""
-    track_id = parse_track_id(request.headers.get(headers.TRACK_ID)) or fresh_track_id()
-    try:
-        if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
-            raise BadExpectation
-        settings = request.app[SETTINGS]
-        is_json = kind_of(request) is Kind.JSON
-        check_length(request, settings.max_body if is_json else settings.max_upload)
-    except Refusal as error:
-        response = problem(error, track_id)
-        response.headers[headers.TRACK_ID] = track_id
-        response.force_close()
-        return response
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # the answer itself has not begun
-    return None
-
-
 async def _ask(request: web.Request) -> Ask:
     principal, match = request[PRINCIPAL], request.match_info
+    name = f"{match['collection']}.{match['action']}"
+    idempotency_key = single(request, headers.IDEMPOTENCY_KEY)
+    request.app[ADMISSION].check(name, idempotency_key)
     members, digests = await _members(request)
     return Ask(
         tenant=principal.tenant,
         caller=principal.name,
-        type=f"{match['collection']}.{match['action']}",
+        type=name,
         members=members,
         track_id=TrackId(request[TRACK_ID]),
         traceparent=request.headers.get(headers.TRACEPARENT),
-        idempotency_key=single(request, headers.IDEMPOTENCY_KEY),
+        idempotency_key=idempotency_key,
         digests=digests,
     )
 
@@ -104,5 +86,7 @@ async def _members(request: web.Request) -> tuple[dict[str, Any], dict[str, str]
     most = app[SETTINGS].max_body
     if kind_of(request) is Kind.JSON:
         return read_object(await read_small(request, most)), {}
-    form = await read_form(request, app[UPLOADS], request[PRINCIPAL].tenant, most_bytes=most)
+    inflow = Inflow(request, app[SETTINGS].max_upload)
+    tenant = request[PRINCIPAL].tenant
+    form = await read_form(request, inflow, app[UPLOADS], tenant, most_bytes=most)
     return form.filled()

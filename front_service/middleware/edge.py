@@ -35,7 +35,7 @@ def edge(
     def refuse(request: web.Request, error: UketsukeError) -> web.Response:
         metrics.refused(error.code)
         _check_that_nothing_was_sent(request, error)
-        return problem(error, request[TRACK_ID])
+        return _told(request, error)
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -69,6 +69,13 @@ def edge(
         return response
 
     return around
+
+
+def _told(request: web.Request, error: UketsukeError) -> web.Response:
+    response = problem(error, request[TRACK_ID])
+    if hdrs.EXPECT in request.headers:  # the next bytes may be the body, or another request
+        response.force_close()
+    return response
 
 
 def _check_that_nothing_was_sent(request: web.Request, error: UketsukeError) -> None:

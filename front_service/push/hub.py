@@ -108,6 +108,11 @@ class Hub:
         for watcher in watched.watchers:
             watcher.offer(look)
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether anybody watches anything."""
+        return bool(self._jobs)
+
     def watched(self) -> Iterable[JobId]:
         return tuple(self._jobs)
 

@@ -44,7 +44,7 @@ class Listener:
 
     def hear(self, body: bytes) -> None:
         """Take a message of the fan-out; what nobody watches, or was seen, is passed over."""
-        if not self._hub.watched():  # most often nobody does: reading it would be all the cost
+        if not self._hub.is_watching:  # most often nobody does: reading it would be all the cost
             return
         for news in decode_news(body):
             watched = self._hub.get(news.job_id)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar, TypeVarTuple
 
 from shared.blobs.upload import Upload, place_of, remove_leftovers, sync_folder
+from shared.blobs.walk import old_blobs
 from shared.contract.errors import TooLarge, Unavailable, UnknownBlob
 from shared.contract.ids import BlobId
 
@@ -104,6 +105,13 @@ class BlobStore:
     async def delete(self, blob_id: BlobId) -> None:
         """Remove a blob; one that is not there is no error."""
         await self._run(lambda: place_of(self._folder, blob_id).unlink(missing_ok=True))
+
+    async def aged(self, place: str, *, older: timedelta) -> tuple[list[BlobId], str]:
+        """List some blobs written longer ago than *older*, and the place to go on from.
+
+        Begins at *place*, at first ``START``, which is also what follows the last of them.
+        """
+        return await self._run(old_blobs, self._folder, place, older)
 
     async def _read(self, path: Path, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
         source = await self._run(_open_regular, path, start, undo=os.close)

@@ -1,15 +1,14 @@
 """A file as a member of a request: a blob that was uploaded, or an address to fetch it from."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from shared.contract.addresses import read_address
 from shared.contract.ids import BlobId, parse_uuid
-
-_LONGEST: Final = 2_048
 
 
 class FileReference(str):
@@ -29,9 +28,12 @@ class FileReference(str):
     @classmethod
     def check(cls, text: str) -> "FileReference":
         reference = cls(text)
+        if reference.blob_id is not None:
+            return reference
         is_address = text.startswith(("https://", "http://")) and text.isprintable()
-        if len(text) > _LONGEST or " " in text or not (is_address or reference.blob_id):
+        if " " in text or not is_address:
             raise ValueError("must be blob:<id> or an http(s) address")
+        read_address(text)
         return reference
 
     @classmethod

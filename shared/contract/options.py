@@ -1,6 +1,7 @@
 """What a caller may say about a job beside the request itself: the member ``job``."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import (
@@ -25,8 +26,19 @@ OrderingKey = Annotated[str, StringConstraints(max_length=200, pattern=_NAME_PAT
 Tag = Annotated[str, StringConstraints(max_length=100, pattern=_NAME_PATTERN)]
 
 
+class CallbackEvent(StrEnum):
+    """What a webhook may be sent for; without a wish, for the last four."""
+
+    STARTED = "started"
+    PROGRESS = "progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
 class JobOptions(BaseModel):
-    """When, in which order and how often a job runs."""
+    """When, in which order and how often a job runs, and what its caller is told of."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True
@@ -41,6 +53,7 @@ class JobOptions(BaseModel):
     max_attempts: int | None = Field(default=None, ge=1, le=100)
     result_ttl_seconds: int | None = Field(default=None, ge=1, le=_NINETY_DAYS)
     tags: tuple[Tag, ...] = Field(default=(), max_length=20)
+    callback_events: tuple[CallbackEvent, ...] = Field(default=(), max_length=len(CallbackEvent))
 
     @field_validator("run_at", "start_deadline", "deadline")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Annotated, Final, TypeVar
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.contract.addresses import PUBLIC_PORTS, EgressRules
 from shared.runtime.catalogue import BUILT_IN_JOB_TYPES
 from shared.runtime.logs import LogFormat
 
@@ -33,6 +34,9 @@ def _listed(value: object) -> object:
 
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Ports = Annotated[tuple[Port, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class BadSettings(Exception):
@@ -69,12 +73,29 @@ class CommonSettings(BaseSettings):
         description="less than the grace period of the pod",
     )
 
+    egress_ports: Ports = Field(
+        default=PUBLIC_PORTS, description="of public addresses that files may be fetched from"
+    )
+    fetch_allow_cidrs: Listed = Field(
+        default=(), description="private networks that files may be fetched from"
+    )
+
+    @field_validator("fetch_allow_cidrs")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        EgressRules.of(ports=(), networks=value)
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _is_a_level(cls, value: str) -> str:
         if value.lower() not in {"debug", "info", "warning", "error"}:
             raise ValueError("must be debug, info, warning or error")
         return value.lower()
+
+    @property
+    def egress(self) -> EgressRules:
+        return EgressRules.of(ports=self.egress_ports, networks=self.fetch_allow_cidrs)
 
     @property
     def job_type_modules(self) -> tuple[str, ...]:
@@ -87,6 +108,9 @@ class FrontSettings(CommonSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65_535)
     reuse_port: bool = Field(default=False, description="several fronts of one host on one port")
+    read_pool_size: int = Field(
+        default=4, ge=1, le=100, description="connections to PostgreSQL of readers only"
+    )
     max_body: int = Field(default=1_048_576, ge=1_024, description="bytes of a submit")
     max_upload: int = Field(default=2**30, ge=1_024, description="bytes of one uploaded file")
     max_outbox: int = Field(default=100_000, ge=1, description="rows; above, submits get 503")
@@ -117,9 +141,6 @@ class BackSettings(CommonSettings):
     )
     child_memory: int = Field(default=2**30, ge=2**26, description="bytes of a child process")
     child_niceness: int = Field(default=10, ge=0, le=19)
-    fetch_allow_cidrs: Listed = Field(
-        default=(), description="private networks that files may be fetched from"
-    )
     probe_host: str = "127.0.0.1"
     probe_port: int | None = Field(
         default=None, ge=1, le=65_535, description="for /livez, /readyz and /metrics; else none"
@@ -135,7 +156,7 @@ def read_settings(kind: type[S]) -> S:
         return kind()
     except ValidationError as error:
         lines = [
-            f"{PREFIX}{'_'.join(map(str, mistake['loc'])).upper()}: {mistake['msg']}"
+            f"{PREFIX}{'_'.join(map(str, mistake['loc'][:1])).upper()}: {mistake['msg']}"
             for mistake in error.errors(include_url=False, include_input=False)
         ]
         raise BadSettings("\n".join(lines)) from error

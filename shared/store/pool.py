@@ -56,6 +56,10 @@ class Locked(Busy):
     """They have been at it for longer than we wait for a lock."""
 
 
+class TooLong(Unavailable):
+    """The database ended what took longer than its limit; it is well, and so is the connection."""
+
+
 class Pool:
     """Hands out connections that have our limits, each for *patience* seconds at the most."""
 
@@ -74,8 +78,13 @@ class Pool:
         After that none is lent before the server has answered a question that changes nothing:
         whatever it took meanwhile it would do some day, when nobody waits for it any more.
         """
+        async with self._lent(self._patience) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lent(self, patience: float) -> AsyncIterator["Connection[asyncpg.Record]"]:
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._patience
+        until = loop.time() + patience
         try:
             async with self._pool.acquire(timeout=_ACQUIRE) as connection:
                 cut = loop.call_at(until, self._cut, connection)
@@ -90,6 +99,8 @@ class Pool:
             raise Locked("Somebody else is changing this", retry_after=1) from error
         except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
             raise Busy("Somebody else is changing this", retry_after=1) from error
+        except asyncpg.QueryCanceledError as error:
+            raise TooLong("The database took too long over this", retry_after=1) from error
         except _AWAY as error:
             raise Unavailable("The database does not answer", retry_after=1) from error
         except asyncpg.PostgresError as error:
@@ -103,6 +114,24 @@ class Pool:
     async def transaction(self) -> AsyncIterator["Connection[asyncpg.Record]"]:
         """Lend a connection inside one READ COMMITTED transaction."""
         async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def search(self, *, seconds: float) -> AsyncIterator["Connection[asyncpg.Record]"]:
+        """Lend a connection for looks whose best way depends on what is looked for.
+
+        Each is planned for its own values, and may only read. One of more than *seconds* is ended
+        by the server and raises ``TooLong``, long before we would take the server for mute.
+        """
+        patience = _ACQUIRE + self._patience + seconds
+        async with (
+            self._lent(patience) as connection,
+            connection.transaction(readonly=True),
+        ):
+            await connection.execute(
+                "SET LOCAL plan_cache_mode = force_custom_plan;"
+                f"SET LOCAL statement_timeout = {max(1, round(seconds * 1_000))}"
+            )
             yield connection
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:

@@ -9,13 +9,18 @@ from shared.contract.errors import Gone, UnknownJob
 from shared.contract.events import JobEvent
 from shared.contract.ids import JobId, TenantId
 from shared.contract.jobs import JobView
-from shared.contract.states import State
+from shared.contract.states import ENDINGS, State
 from shared.contract.status import MOST_INLINE
-from shared.store.pool import Pool
+from shared.store.pool import Pool, TooLong
 from shared.store.rows import job_event, job_view
 from shared.store.sql import statement
 
 _UNBOUNDED: Final = 2**31 - 1
+_LONGEST_LIST: Final = 1.0  # seconds
+_NARROWER: Final = (
+    "Finding these jobs takes too long. Say more of them: their orderingKey, or a state that "
+    "few are in."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +73,16 @@ class Reads:
     async def jobs(
         self, tenant: TenantId, filters: Filters, *, limit: int, before: JobId | None = None
     ) -> list[JobView]:
-        """Read a page of jobs, newest first; *before* is the last id of the page before."""
-        rows = await self._pool.fetch(
-            statement("list"),
+        """Read a page of jobs, newest first; *before* is the last id of the page before.
+
+        Raises ``TooLong`` if the jobs that fit are too few and too far apart to be found in time.
+        """
+        states = filters.states
+        asked = (
             tenant,
             before,
-            None if filters.states is None else [str(state) for state in filters.states],
+            None if states is None else [str(state) for state in states],
+            states is not None and ENDINGS.isdisjoint(states),
             filters.type,
             filters.ordering_key,
             filters.tag,
@@ -82,4 +91,9 @@ class Reads:
             limit,
             MOST_INLINE,
         )
+        try:
+            async with self._pool.search(seconds=_LONGEST_LIST) as connection:
+                rows = await connection.fetch(statement("list"), *asked)
+        except TooLong as error:
+            raise TooLong(_NARROWER, retry_after=error.retry_after) from error
         return [job_view(row) for row in rows]

@@ -91,6 +91,13 @@ class UpkeepStore:
             gone = await connection.fetch(statement("forget_blobs"), [row["id"] for row in held])
         return [row["id"] for row in gone]
 
+    async def unknown_blobs(self, blob_ids: Sequence[BlobId]) -> list[BlobId]:
+        """Say which of some stored files have no row."""
+        if not blob_ids:
+            return []
+        rows = await self._pool.fetch(statement("unknown_blobs"), list(blob_ids))
+        return [row["id"] for row in rows]
+
     async def _tend(self, find: str, move: Move) -> Tended:
         found = [row["id"] for row in await self._pool.fetch(find, AT_ONCE)]
         if not found:

@@ -11,6 +11,7 @@ import aiohttp
 
 from front_service.app import Front, Ground, build_front
 from shared.blobs.store import open_blobs
+from shared.contract.errors import Unavailable
 from shared.contract.ids import JobId, parse_uuid
 from shared.runtime.clock import SystemClock
 from shared.runtime.serving import serve
@@ -67,6 +68,12 @@ async def open_desk(
 ) -> AsyncIterator[Desk]:
     """Serve a desk; several may share a store and the air."""
     store, post, air = store or MemoryStore(), MemoryPost(), air or Loudspeaker()
+
+    async def outbox_depth(most: int) -> int:
+        if store.is_away:
+            raise Unavailable
+        return await post.depth(most)
+
     async with AsyncExitStack() as stack:
         blobs = await stack.enter_async_context(open_blobs(folder))
         ground = Ground(
@@ -77,7 +84,7 @@ async def open_desk(
             blobs=blobs,
             blob_rows=store,
             broker_is_up=lambda: post.answer is True,
-            outbox_depth=post.depth,
+            outbox_depth=outbox_depth,
             free_connections=lambda: 8,
         )
         front = build_front(settings(**values), CATALOGUE, ground, clock=SystemClock())

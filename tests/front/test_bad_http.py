@@ -12,6 +12,8 @@ from tests.front.peer import connect
 
 HEAD = b"POST /api/demo/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
+MULTIPART = b"Content-Type: multipart/form-data; boundary=b\r\nExpect: 100-continue\r\n"
+
 
 @pytest.mark.parametrize(
     "request_bytes",
@@ -130,6 +132,47 @@ class TestExpect:
             assert answer.status == status
             assert answer.headers["x-track-id"]
             assert await peer.is_closed()
+
+    @pytest.mark.parametrize(
+        ("request_line", "extra", "status"),
+        [
+            (b"POST /api/blobs", b"Content-Length: 99999999999\r\nExpect: 100-continue\r\n", 413),
+            (b"POST /api/demo/echo", MULTIPART + b"Content-Length: 99999999999\r\n", 413),
+            (b"POST /api/blobs", b"Content-Length: 2\r\nExpect: 200-maybe\r\n", 417),
+            (b"GET /api/jobs", b"Expect: 200-maybe\r\n", 417),
+            (b"GET /nowhere", b"Expect: 200-maybe\r\n", 417),
+            (b"PUT /api/jobs", b"Expect: 200-maybe\r\n", 417),
+            (
+                b"POST /api/blobs",
+                b"Origin: https://evil.example\r\nContent-Length: 2\r\nExpect: 100-continue\r\n",
+                403,
+            ),
+        ],
+    )
+    async def test_no_address_asks_for_what_it_would_refuse(
+        self, desk: Desk, request_line: bytes, extra: bytes, status: int
+    ) -> None:
+        """And the refusal is a problem document with a TrackID, wherever it is made."""
+        async with connect(desk.port) as peer:
+            await peer.send(
+                request_line + b" HTTP/1.1\r\nHost: localhost\r\nX-Track-ID: t-1\r\n" + extra
+            )
+            await peer.send(b"\r\n")
+            answer = await peer.answer()
+
+            assert answer.status == status
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["x-track-id"] == "t-1"
+            assert await peer.is_closed()
+
+    async def test_a_file_is_asked_for(self, desk: Desk) -> None:
+        """As curl does with every upload of some size."""
+        async with connect(desk.port) as peer:
+            await peer.send(b"POST /api/blobs HTTP/1.1\r\nHost: localhost\r\n")
+            await peer.send(b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+            assert (await peer.answer()).status == 100
+            await peer.send(b"hi")
+            assert (await peer.answer()).status == 201
 
 
 async def test_a_chunked_body_obeys_the_same_limit(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -9,7 +10,7 @@ import orjson
 import pytest
 
 from shared.contract.ids import JobId, parse_uuid
-from tests.front.desk import Desk
+from tests.front.desk import Desk, open_desk
 
 ECHO = "/api/demo/echo"
 JSON = {"Content-Type": "application/json"}
@@ -380,3 +381,13 @@ def _form(files: dict[str, bytes], request: object, last: str = "") -> Any:
     if request is not None and last == "request":
         form.add_field("request", orjson.dumps(request).decode(), content_type="application/json")
     return form
+
+
+async def test_where_files_may_be_fetched_from_is_a_setting(tmp_path: Path) -> None:
+    """The front knows what the back would refuse, and what it would not."""
+    asked = {"document": "http://files.example/a.pdf"}
+    async with open_desk(tmp_path / "shut") as desk:
+        status, content, _ = await post(desk, "/api/scans/read", asked)
+        assert (status, content["errors"][0]["pointer"]) == (422, "/document")
+    async with open_desk(tmp_path / "open", egress_ports=(80, 443)) as desk:
+        assert (await post(desk, "/api/scans/read", asked))[0] == 202

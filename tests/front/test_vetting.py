@@ -7,6 +7,7 @@ import pytest
 
 from front_service.pointers import pointer
 from front_service.vetting import Ask, vet
+from shared.contract.addresses import EgressRules
 from shared.contract.errors import Invalid
 from shared.contract.ids import THE_TENANT, JobId, TrackId, uuid7
 from shared.contract.jobs import Submission
@@ -26,7 +27,7 @@ def submission(job_type: Any = ECHO, key: str | None = None, **members: Any) -> 
         track_id=TrackId("t"),
         idempotency_key=key,
     )
-    return vet(ask, job_type, A_JOB, max_age=timedelta(days=7))
+    return vet(ask, job_type, A_JOB, max_age=timedelta(days=7), egress=EgressRules())
 
 
 def mistakes(job_type: Any = ECHO, **members: Any) -> dict[str, str]:
@@ -175,3 +176,14 @@ def test_times_are_taken_with_their_offset() -> None:
 def test_a_type_that_names_no_age_takes_the_setting() -> None:
     """So that every job has a deadline."""
     assert submission().max_age == timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://a.example/x", "https://a.example:8080/x", "http://a.example:443/x"],
+)
+def test_a_file_that_would_never_be_fetched_is_told_by_its_place(address: str) -> None:
+    """Else it gets a 202 first, and fails where the caller has long turned away."""
+    pages = ["https://a.example/1", address]
+
+    assert list(mistakes(SCAN, document=BLOB, pages=pages)) == ["/pages/1"]

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -21,6 +22,7 @@ from shared.store.migrate import migrate
 from tests.front.desk import settings
 from tests.support.needs import need_setting
 from tests.support.waiting import until
+from uketsuke import Client
 
 pytestmark = pytest.mark.servers
 
@@ -201,6 +203,18 @@ async def test_without_a_database_the_answer_is_try_again(tmp_path: Path) -> Non
         assert (await replica.get("/livez"))[0] == 200
 
 
+async def test_what_a_webhook_is_wanted_for_is_kept(replica: Replica) -> None:
+    """The client offers it: a submit that uses it must not be refused for that."""
+    wanted = ["progress", "failed", "progress"]
+    async with Client(replica.url) as client:
+        ticket = await client.submit(
+            "demo.echo", {}, callback_url="https://example.org/hook", callback_events=wanted
+        )
+
+    row = "SELECT callback_events FROM jobs WHERE id = $1"
+    assert await replica.fetchval(row, ticket.job_id) == ["progress", "failed"]
+
+
 async def test_a_file_is_kept_for_the_job_that_names_it(replica: Replica) -> None:
     """Uploaded ahead, referred to, noted; one that is not there is told by pointer."""
     async with replica.session.post(f"{replica.url}/api/blobs", data="hello") as response:
@@ -233,6 +247,34 @@ async def test_pages_and_filters_are_the_databases(replica: Replica) -> None:
     assert seen == ids
     assert len((await replica.get("/api/jobs?orderingKey=k"))[1]["jobs"]) == 1
     assert (await replica.get("/api/jobs?state=completed"))[1]["jobs"] == []
+
+
+async def test_a_crowd_of_readers_holds_up_no_submit(replica: Replica) -> None:
+    """Whatever they wait for, they wait for it on connections of their own."""
+    nobody = f"{replica.url}/api/jobs/0193e1a0-0000-7000-8000-000000000000"
+    holder = await asyncpg.connect(replica.database_url)
+    try:
+        async with holder.transaction(), asyncio.TaskGroup() as group:
+            await holder.execute("LOCK TABLE tombstones")
+            crowd = [group.create_task(_ask_on(replica.session, nobody)) for _ in range(80)]
+            await until(partial(_four_wait, replica), within=PATIENCE, what="the readers wait")
+
+            assert len({await replica.submit() for _ in range(10)}) == 10
+            for reader in crowd:
+                reader.cancel()
+    finally:
+        await holder.close()
+
+
+async def _four_wait(replica: Replica) -> bool:
+    query = "SELECT count(*) >= 4 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return bool(await replica.fetchval(query))
+
+
+async def _ask_on(session: aiohttp.ClientSession, url: str) -> None:
+    while True:
+        async with session.get(url) as response:
+            await response.read()
 
 
 async def test_a_replica_ends_in_time_with_watchers_and_requests_under_way(

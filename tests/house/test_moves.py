@@ -15,9 +15,9 @@ _OTHERWISE: Final[Mapping[str, tuple[Move, ...]]] = {
 }
 """The moves of statements that are not named like the one move that they make."""
 
-_HANDED: Final = "e.goal"
+_HANDED: Final = ("e.goal", "hit.goal")
 
-SPELLED: Final = [name for name in names() if goal_of(statement(name)) not in (None, _HANDED)]
+SPELLED: Final = [name for name in names() if goal_of(statement(name)) not in (None, *_HANDED)]
 
 
 def moves_of(name: str) -> tuple[Move, ...]:
@@ -37,9 +37,9 @@ def test_i2_a_statement_that_spells_its_states_out_moves_as_the_table_says(name:
 
 def test_every_statement_that_moves_jobs_is_one_or_the_other() -> None:
     """Handed its guards, or held to them here; and the parser has found those that there are."""
-    handed = {name for name in names() if goal_of(statement(name)) == _HANDED}
+    handed = {name for name in names() if goal_of(statement(name)) in _HANDED}
 
-    assert handed >= {"cancel", "finish"}
+    assert handed >= {"cancel", "finish", "replay"}
     assert set(SPELLED) >= {"claim", "come_due", "expire", "go_on", "rescue"}
     for name in handed:
         assert "AS e (move, start, goal)" in statement(name)

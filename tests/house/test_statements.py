@@ -41,6 +41,7 @@ OF_ANY_TENANT: Final[Mapping[str, str]] = {
     "rescue": "upkeep",
     "take": "of the relay: a knock tells nothing of the jobs it names",
     "unheard": "upkeep",
+    "unknown_blobs": "upkeep",
     "written": "of a worker: the token is its proof",
 }
 """Statements over the rows of all tenants, each with the reason why that is right."""

@@ -70,6 +70,7 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "outbox_late": "'jobs.default.normal'",
     "orphan_blobs": "'1 day', 500",
     "forget_tombstones": "500",
+    "unknown_blobs": "{ids}",
     "come_due": "{ids}",
     "rescue": "{ids}, 3, '7 days'",
     "expire": "{ids}, '7 days'",
@@ -78,8 +79,8 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "release": "'00000000-0000-0000-0000-000000000000', {id}",
     "progress": "{ids}, {tokens}, {tokens}, {moves}",
     "checkpoint": "{id}, 1, ''",
-    "list": "'00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
-    " 50, 65536",
+    "list": "'00000000-0000-0000-0000-000000000000', NULL, NULL, false, NULL, NULL, NULL, NULL,"
+    " NULL, 50, 65536",
 }
 """Every statement of the hot path and of upkeep, and with what it is asked."""
 
@@ -92,7 +93,7 @@ def _questions() -> Iterator[tuple[str, str, str]]:
     """List which statement is to be explained over which statistics, planned in which way."""
     for mode in _MODES:
         for name in _ARGUMENTS:
-            if (name, mode) != ("list", "force_generic_plan"):  # never chosen, as `auto` shows
+            if (name, mode) != ("list", "force_generic_plan"):  # see test_list_plans
                 yield _FRESH, name, mode
             if name not in ("overdue", "come_due", "list"):  # some more work until an ANALYZE
                 yield _STALE, name, mode

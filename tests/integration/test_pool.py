@@ -7,7 +7,7 @@ import pytest
 
 from shared.contract.errors import Unavailable
 from shared.contract.ids import JobId
-from shared.store.pool import Busy, Locked, Rejected, open_pool
+from shared.store.pool import Busy, Locked, Rejected, TooLong, open_pool
 from tests.integration.bench import Bench
 from tests.support.house import free_port
 from tests.support.waiting import until
@@ -117,6 +117,31 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(database: 
             await pool.fetch("SELECT pg_sleep(30)")
 
         assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_search_that_takes_too_long_costs_nobody_a_connection(database: str) -> None:
+    """The server ends it: had we cut the line, whoever comes next would doubt the server."""
+    async with open_pool(database, size=1, name="test", patience=5) as pool:
+        session = await pool.fetchval("SELECT pg_backend_pid()")
+
+        with pytest.raises(TooLong):
+            async with pool.search(seconds=0.05) as connection:
+                await connection.execute("SELECT pg_sleep(30)")
+
+        assert await pool.fetchval("SELECT pg_backend_pid()") == session
+        assert await pool.fetchval("SHOW statement_timeout") == "5s"
+        assert await pool.fetchval("SHOW plan_cache_mode") == "force_generic_plan"
+
+
+async def test_a_search_changes_nothing(bench: Bench) -> None:
+    """It is a reader's: what it is given to say comes from a stranger."""
+    job_id = await bench.submit()
+
+    with pytest.raises(Unavailable):
+        async with bench.pool.search(seconds=1) as connection:
+            await connection.execute("UPDATE jobs SET progress = 1 WHERE id = $1", job_id)
+
+    assert (await bench.view(job_id)).progress == 0
 
 
 async def test_a_transaction_is_read_committed(bench: Bench) -> None:

@@ -179,3 +179,13 @@ async def test_a_fresh_upload_is_kept_for_the_submit_that_will_use_it(bench: Ben
     await bench.blobs.add(THE_TENANT, blob)
 
     assert await bench.upkeep.forget_blobs(older=timedelta(hours=1)) == []
+
+
+async def test_files_that_no_row_speaks_of_are_told_apart(bench: Bench) -> None:
+    """Whatever has a row stays, whoever it belongs to: only files nobody knows may go."""
+    known, stray = BlobId(a_job_id()), BlobId(a_job_id())
+    blob = Blob(id=known, name="a.pdf", content_type="text/plain", size_bytes=7, sha256="ab")
+    await bench.blobs.add(a_tenant(), blob)
+
+    assert await bench.upkeep.unknown_blobs([known, stray]) == [stray]
+    assert await bench.upkeep.unknown_blobs([]) == []

@@ -1,16 +1,17 @@
--- list: read a page of a tenant's jobs, newest first, from before a cursor.
+-- list: read a page of a tenant's jobs, newest first, from before a cursor; planned for its values.
 SELECT id, tenant, type, state, priority, sequence, attempt, max_attempts, replays, progress,
        message, key AS ordering_key, tags, track_id, created_at, updated_at, started_at,
        completed_at, due, expires_at,
-       CASE WHEN octet_length(result) <= $10::int THEN result END AS result, error_code, error
+       CASE WHEN octet_length(result) <= $11::int THEN result END AS result, error_code, error
   FROM jobs
  WHERE tenant = $1::uuid
    AND id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
    AND ($3::text[] IS NULL OR state = ANY($3))
-   AND ($4::text IS NULL OR type = $4)
-   AND ($5::text IS NULL OR key = $5)
-   AND ($6::text IS NULL OR $6 = ANY(tags))
-   AND ($7::timestamptz IS NULL OR created_at > $7)
-   AND ($8::timestamptz IS NULL OR created_at < $8)
+   AND (NOT $4::boolean OR completed_at IS NULL)  -- only live states: there are indexes of those
+   AND ($5::text IS NULL OR type = $5)
+   AND ($6::text IS NULL OR key = $6)
+   AND ($7::text IS NULL OR $7 = ANY(tags))
+   AND ($8::timestamptz IS NULL OR created_at > $8)
+   AND ($9::timestamptz IS NULL OR created_at < $9)
  ORDER BY id DESC
- LIMIT $9;
+ LIMIT $10;

@@ -56,6 +56,8 @@ def test_members_are_named_as_on_the_wire() -> None:
         {"maxAttempts": 100},
         {"resultTtlSeconds": 1},
         {"tags": []},
+        {"callbackEvents": []},
+        {"callbackEvents": ["started", "progress", "completed", "failed", "cancelled", "expired"]},
     ],
 )
 def test_what_makes_sense_is_taken(members: dict[str, Any]) -> None:
@@ -93,6 +95,9 @@ def test_what_makes_sense_is_taken(members: dict[str, Any]) -> None:
         {"tags": ["a,b"]},
         {"tags": ["x" * 101]},
         {"tags": ["a"] * 21},
+        {"callbackEvents": ["queued"]},
+        {"callbackEvents": ["failed"] * 7},
+        {"callbackEvents": "failed"},
         {"nonsense": 1},
         {"ordering_Key": "a"},
     ],
