@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.broker.proxy import Proxy, open_proxy
 from tests.broker.scene import Yard, until
+from tests.support.fault_proxy import Proxy, open_proxy
 from tests.support.needs import need_setting
 
 

@@ -14,8 +14,8 @@ from shared.broker.connection import Link, open_channel
 from shared.broker.declaration import declare
 from shared.broker.topology import job_queue, job_topology
 from shared.broker.troubles import BrokerTrouble
-from tests.broker.proxy import Proxy
 from tests.broker.scene import Yard, make_the_broker_close, running, started, until
+from tests.support.fault_proxy import Proxy
 
 pytestmark = pytest.mark.servers
 

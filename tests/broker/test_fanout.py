@@ -9,8 +9,8 @@ from aiormq.abc import DeliveredMessage
 
 from shared.broker.fanout import LARGEST_EVENT, FanIn, FanOut
 from shared.broker.packs import unpack
-from tests.broker.proxy import Proxy
 from tests.broker.scene import Yard, make_the_broker_close, running, started, until
+from tests.support.fault_proxy import Proxy
 
 pytestmark = pytest.mark.servers
 

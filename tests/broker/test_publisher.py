@@ -8,8 +8,8 @@ import pytest
 from shared.broker.outlet import Outlet
 from shared.broker.publisher import Publisher, Unconfirmed, Unpublishable
 from shared.broker.topology import LARGEST_KNOCK, pool_queues, route
-from tests.broker.proxy import Proxy
 from tests.broker.scene import Yard, make_the_broker_close, running, started, until
+from tests.support.fault_proxy import Proxy
 
 pytestmark = pytest.mark.servers
 

@@ -12,8 +12,8 @@ from shared.broker.delivery import Delivery, ack_all
 from shared.broker.publisher import Publisher
 from shared.broker.subscriber import Subscriber
 from shared.broker.topology import LARGEST_KNOCK, pool_queues
-from tests.broker.proxy import Proxy
 from tests.broker.scene import Yard, make_the_broker_close, running, started, until
+from tests.support.fault_proxy import Proxy
 
 pytestmark = pytest.mark.servers
 

@@ -41,8 +41,11 @@ class Caller:
     def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
         self._session, self._base = session, base
 
-    async def submit(self, path: str, body: object, *, due: float | None = None) -> Reply:
-        return await self._call("POST", path, body, due)
+    async def submit(
+        self, path: str, body: object, *, due: float | None = None, key: str | None = None
+    ) -> Reply:
+        """Submit a job; *key* is sent as its Idempotency-Key."""
+        return await self._call("POST", path, body, due, {"Idempotency-Key": key} if key else {})
 
     async def get(self, path: str, *, due: float | None = None) -> Reply:
         return await self._call("GET", path, None, due)
@@ -50,16 +53,23 @@ class Caller:
     async def post(self, path: str) -> Reply:
         return await self._call("POST", path, None, None)
 
-    async def _call(self, method: str, path: str, body: object, due: float | None) -> Reply:
-        begun = monotonic() if due is None else due
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        due: float | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        begun, url = monotonic() if due is None else due, self._base + path
         try:
-            async with self._session.request(method, self._base + path, json=body) as answer:
+            async with self._session.request(method, url, json=body, headers=headers) as answer:
                 content = await answer.json(content_type=None)
-                status, headers = answer.status, dict(answer.headers)
+                status, told = answer.status, dict(answer.headers)
         except (aiohttp.ClientError, TimeoutError) as error:
-            status, headers, content = 0, {}, {"error": repr(error)}
+            status, told, content = 0, {}, {"error": repr(error)}
         took = monotonic() - begun
-        return Reply(due=begun, took=took, status=status, headers=headers, body=content)
+        return Reply(due=begun, took=took, status=status, headers=told, body=content)
 
 
 def open_session() -> aiohttp.ClientSession:
