@@ -3,7 +3,7 @@
 DO := python3 deploy/local/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo stop test test-fast lint types bench docs lock clean
+.PHONY: help setup run demo stop test test-fast faults lint types bench docs lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test:  ## the whole test suite on real servers of its own (it may run beside `ma
 
 test-fast:  ## only the tests that need no servers, in random order
 	@$(DO) test-fast $(ARGS)
+
+faults:  ## what `make test` leaves out: clusters, failovers and losses, on real servers
+	@$(DO) faults $(ARGS)
 
 lint:  ## rules and format of the code; no host name in a lock file
 	@$(DO) lint

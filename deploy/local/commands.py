@@ -33,8 +33,12 @@ PROGRAMS: Mapping[str, Command] = {
     "demo": Command(lock=RUN, programs=[["-m", "deploy.local.demo"]]),
     "test": Command(lock=DEV, programs=[["-m", "deploy.local.suite"]]),
     "test-fast": Command(
-        lock=DEV, programs=[["-m", "pytest", "-n", "2", "-m", "not servers and not acceptance"]]
+        lock=DEV,
+        programs=[
+            ["-m", "pytest", "-n", "2", "-m", "not servers and not acceptance and not faults"]
+        ],
     ),
+    "faults": Command(lock=DEV, programs=[["-m", "deploy.local.suite", "--faults"]]),
     "lint": Command(
         lock=DEV,
         programs=[["-m", "ruff", "check"], ["-m", "ruff", "format", "--check"]],

@@ -15,12 +15,12 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from deploy.local import probes, processes
 from deploy.local.processes import CannotStart
+from deploy.local.rabbitmq_mapper import Membership, PortMapper
 from deploy.local.rabbitmq_ports import Ports
 from deploy.local.rabbitmq_programs import Programs
 
@@ -51,18 +51,27 @@ class RabbitMQ:
 
     ``start`` and ``ctl`` block; from a running event loop call them by ``asyncio.to_thread``.
     A *foreign* node was started by another process: it can be asked (``ctl``), not touched.
+    A *member* is one of several that were told of each other.
     """
 
-    def __init__(self, folder: Path, *, programs: Programs, foreign: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        programs: Programs,
+        foreign: bool = False,
+        member: Membership | None = None,
+    ) -> None:
         self.folder = folder
         self.programs = programs
-        self.ports = Ports.read(folder / "ports.json")
+        self.ports = member.ports if member else Ports.read(folder / "ports.json")
         self._foreign = foreign
-        self._has_settled = False  # from its first start on, clients know its ports
+        self._member = member
+        self._has_settled = member is not None  # from its first start on, clients know its ports
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-        self.node = f"uketsuke-{digest}@localhost"
+        self.node = f"{member.name if member else f'uketsuke-{digest}'}@localhost"
         self._child: subprocess.Popen[bytes] | None = None
-        self._epmd: subprocess.Popen[bytes] | None = None
+        self._mapper = member.mapper if member else PortMapper(folder, programs=programs)
         self._unwanted = threading.Event()
 
     @property
@@ -117,9 +126,8 @@ class RabbitMQ:
             code = processes.stop(
                 child, gently=signal.SIGTERM, patience=20.0, firmly=signal.SIGTERM
             )
-        if self._epmd:
-            child, self._epmd = self._epmd, None
-            processes.stop(child, gently=signal.SIGTERM, patience=2.0, firmly=signal.SIGKILL)
+        if self._member is None:
+            self._mapper.stop()
         return code
 
     def kill(self) -> None:
@@ -128,6 +136,13 @@ class RabbitMQ:
         if self._child:
             self._child.wait(5.0)
             self._child = None
+
+    def forget(self) -> None:
+        """Throw away all that a stopped node knew: users, virtual hosts, queues, messages."""
+        if self._foreign or self.pid is not None:
+            raise RuntimeError("only a node of ours, and one that does not run, can forget")
+        shutil.rmtree(self.folder / "mnesia")
+        (self.folder / "initialised").unlink()
 
     def settle(self) -> None:
         """Have the node write down which queues it has, before a test strikes it.
@@ -177,7 +192,7 @@ class RabbitMQ:
             shutil.rmtree(self.folder / "mnesia", ignore_errors=True)
         self._secret(".erlang.cookie")
         conf = _CONF.format(amqp=self.ports.amqp, user=USER, password=self._secret("password"))
-        self._write("rabbitmq.conf", conf)
+        self._write("rabbitmq.conf", conf + (self._member.conf if self._member else ""))
         self._write("enabled_plugins", "[].\n")
         for stale in self.folder.glob("pid-*"):
             stale.unlink()
@@ -188,34 +203,20 @@ class RabbitMQ:
             pid = int((self.folder / "launched").read_text())
             if processes.is_called_with(pid, self.node):
                 processes.end_left_over(pid, gently=signal.SIGTERM, patience=20.0)
-        if self._epmd is None and not processes.is_free(self.ports.epmd):
-            with contextlib.suppress(FileNotFoundError):  # it refuses while a node is registered
-                subprocess.run(
-                    [self._epmd_program(), "-kill"],
-                    env=self._environment(),
-                    capture_output=True,
-                    check=False,
-                )
+        self._mapper.end_left_over(self.ports.epmd)
 
     def _launch(self) -> None:
-        if self._epmd is None or self._epmd.poll() is not None:
-            listen = ("-address", "127.0.0.1", "-port", str(self.ports.epmd))
-            self._epmd = self._begin("epmd.log", [self._epmd_program(), *listen], signal.SIGKILL)
-        self._child = self._begin("start.log", ["./rabbitmq-server"], signal.SIGTERM)
-        self._write("launched", str(self._child.pid))
-
-    def _begin(
-        self, log: str, argv: Sequence[str | Path], death: signal.Signals
-    ) -> subprocess.Popen[bytes]:
-        """Start *argv* where the scripts are: called by a path with a space they stumble."""
-        with (self.folder / log).open("wb") as output:
-            return processes.start(
-                argv,
-                death=death,
+        self._mapper.start(self.ports.epmd)
+        with (self.folder / "start.log").open("wb") as output:
+            # Called where the scripts are: by a path with a space they stumble.
+            self._child = processes.start(
+                ["./rabbitmq-server"],
+                death=signal.SIGTERM,
                 env=self._environment(),
                 output=output,
                 cwd=self.programs.sbin,
             )
+        self._write("launched", str(self._child.pid))
 
     def _await_ready(self) -> None:
         until = time.monotonic() + _READY_WITHIN
@@ -240,12 +241,6 @@ class RabbitMQ:
                         f"RabbitMQ did not start: {line} (all of it: {self.folder}/start.log)"
                     )
         return CannotStart(f"RabbitMQ did not start; see {self.folder}/start.log and log/")
-
-    def _epmd_program(self) -> Path:
-        found = shutil.which("epmd", path=self.programs.path())
-        if found is None:
-            raise CannotStart("Erlang's epmd was not found beside `erl`.")
-        return Path(found)
 
     def _environment(self) -> dict[str, str]:
         here = self.folder

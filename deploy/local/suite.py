@@ -4,6 +4,8 @@ The servers are started once, before the workers, and handed down by environment
 ``UKETSUKE_TEST_DATABASE_URL``, ``UKETSUKE_TEST_AMQP_URL`` and ``UKETSUKE_TEST_STACK``, the folder
 for ``stack.attach``. Those named by the user in the first two are used instead. Tests marked
 ``acceptance`` run last and alone. Without servers a desk runs the rest; CI fails.
+
+``make faults``: only the tests marked ``faults``, which ``make test`` leaves out, alone.
 """
 
 import os
@@ -17,6 +19,7 @@ from deploy.local.stack import Given, Stack, open_stack
 from deploy.local.terminal import StopAsked, Stops
 
 _TOGETHER = ("-n", "2", "--dist", "loadfile")  # what a file starts, it starts once
+_ONLY_FAULTS = "--faults"
 _NO_TESTS = 5  # pytest's exit code when nothing was selected
 _INTERRUPTED = 130
 
@@ -24,17 +27,20 @@ _INTERRUPTED = 130
 def main(words: Sequence[str]) -> int:
     """Run the suite, *words* being pytest's; answer the exit code."""
     Stops().listen()
+    only_faults = words[:1] == [_ONLY_FAULTS]
+    run = _run_faults if only_faults else _run_all
+    words = words[only_faults:]
     try:
         given = Given.by(os.environ, "UKETSUKE_TEST_")
         folder = record.local_folder() / "test"
         with open_stack(
             folder, fast_and_lossy=True, tcp=True, given=given, say=terminal.say
         ) as stack:
-            return _run_all(words, _handed_down(stack))
+            return run(words, _handed_down(stack))
     except StopAsked:
         return _INTERRUPTED
     except CannotStart as error:
-        return _without_servers(words, error)
+        return _without_servers(words, error, is_of_use=not only_faults)
 
 
 def _handed_down(stack: Stack) -> dict[str, str]:
@@ -47,9 +53,13 @@ def _handed_down(stack: Stack) -> dict[str, str]:
 
 
 def _run_all(words: Sequence[str], servers: Mapping[str, str]) -> int:
-    together = _pytest(servers, "-m", "not acceptance", *_TOGETHER, *words)
-    alone = _pytest(servers, "-m", "acceptance", *words)
+    together = _pytest(servers, "-m", "not acceptance and not faults", *_TOGETHER, *words)
+    alone = _pytest(servers, "-m", "acceptance and not faults", *words)
     return _sum_up(together, alone)
+
+
+def _run_faults(words: Sequence[str], servers: Mapping[str, str]) -> int:
+    return _pytest(servers, "-m", "faults", *words)
 
 
 def _sum_up(*codes: int) -> int:
@@ -58,12 +68,12 @@ def _sum_up(*codes: int) -> int:
     return next((code for code in told if code), 0) if told else _NO_TESTS
 
 
-def _without_servers(words: Sequence[str], error: CannotStart) -> int:
+def _without_servers(words: Sequence[str], error: CannotStart, *, is_of_use: bool) -> int:
     terminal.say(f"The tests that need servers cannot run: {error}")
-    if os.environ.get("CI"):
+    if os.environ.get("CI") or not is_of_use:
         return 1
-    code = _pytest({}, "-m", "not servers and not acceptance", *_TOGETHER, *words)
-    terminal.say(f"Not run: tests marked servers or acceptance. {error}")
+    code = _pytest({}, "-m", "not servers and not acceptance and not faults", *_TOGETHER, *words)
+    terminal.say(f"Not run: tests marked servers, acceptance or faults. {error}")
     return code
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from deploy.local.stack import open_stack
 from tests.support.house import House, Worker, open_house
+from tests.support.lanes import is_out_of_order, overlaps
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.servers, pytest.mark.timeout(300)]
@@ -152,25 +153,6 @@ def summed_up(
         "effects": len(effects),
         "effects of stale tokens": sum(is_stale(e, by_job[e["job_id"]]) for e in effects),
     }
-
-
-def is_out_of_order(lane: Sequence[Any], events: dict[Any, list[Any]]) -> bool:
-    """Say whether a job of a key first ran before one that was accepted earlier."""
-    in_order = sorted(lane, key=lambda job: job["seq"])
-    assert [job["seq"] for job in in_order] == list(range(1, len(lane) + 1))
-    begun = [next(e["at"] for e in events[job["id"]] if e["kind"] == "running") for job in in_order]
-    return begun != sorted(begun)
-
-
-def overlaps(lane: Sequence[Any], events: dict[Any, list[Any]]) -> int:
-    """Count the runs of a key that began while another still had its token."""
-    runs = []
-    for job in lane:
-        for event, following in pairwise(events[job["id"]]):
-            if event["kind"] == "running":
-                runs.append((event["at"], following["at"]))
-    runs.sort()
-    return sum(begun < ended for (_, ended), (begun, _) in pairwise(runs))
 
 
 def is_stale(effect: Any, events: Sequence[Any]) -> bool:

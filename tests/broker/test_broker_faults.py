@@ -1,7 +1,6 @@
 """Faults of a whole node: struck dead, frozen, out of memory, emptied, stopped, locked down."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from secrets import token_hex
@@ -20,6 +19,8 @@ from shared.broker.publisher import Publisher, Unconfirmed
 from shared.broker.subscriber import Subscriber
 from shared.broker.topology import pool_queues, route
 from tests.broker.scene import Yard, running, started, until
+from tests.support import broker_faults
+from tests.support.broker_faults import Alarm
 from tests.support.needs import missing
 
 pytestmark = [
@@ -206,12 +207,12 @@ async def test_a_node_frozen_past_the_heartbeat_ends_no_service(node: RabbitMQ) 
     await clear_away(node, scene)
 
 
-async def test_a_node_out_of_memory_is_known_to_be_down_and_loses_nothing(
-    node: RabbitMQ, scene: Scene
+@pytest.mark.parametrize("alarm", Alarm)
+async def test_a_node_out_of_room_is_known_to_be_down_and_loses_nothing(
+    node: RabbitMQ, scene: Scene, alarm: Alarm
 ) -> None:
     """It takes what is written and confirms nothing: submits must not wait for it."""
-    await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "absolute", "1")
-    try:
+    async with broker_faults.alarmed(node, alarm):
         assert not await scene.knock(b"during", patience=0.5)
         await until(lambda: scene.publisher.is_down)
         async with asyncio.timeout(0.2):
@@ -219,8 +220,6 @@ async def test_a_node_out_of_memory_is_known_to_be_down_and_loses_nothing(
         scene.fan_out.offer(b"during")
         await scene.subscriber.look()
         assert scene.subscriber.link.up.is_set()  # who only consumes is not held up
-    finally:
-        await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "absolute", "512MB")
 
     assert await scene.confirms_again() < BACK_WITHIN
     await until(lambda: not scene.publisher.is_down)
@@ -234,15 +233,12 @@ async def test_connections_made_during_an_alarm_do_not_dial_for_ever(
     node: RabbitMQ, scene: Scene
 ) -> None:
     """A fan-out that is blocked keeps the newest events, and its line."""
-    await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "absolute", "1")
-    try:
+    async with broker_faults.alarmed(node, Alarm.MEMORY):
         scene.fan_out.offer(b"first")  # the broker blocks whoever publishes
         await until(lambda: scene.fan_out.link.is_blocked)
         born = scene.fan_out.link.born
         scene.fan_out.offer(b"kept")
         assert not scene.fan_out.link.lost.is_set()
-    finally:
-        await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "absolute", "512MB")
 
     await until(lambda: b"kept" in scene.heard)
     assert scene.fan_out.link.born == born
@@ -251,9 +247,9 @@ async def test_connections_made_during_an_alarm_do_not_dial_for_ever(
 
 async def test_a_broker_stopped_and_started_is_found_again(node: RabbitMQ, scene: Scene) -> None:
     """That is every upgrade."""
-    await asyncio.to_thread(node.ctl, "stop_app")
+    await broker_faults.stop_app(node)
     await until(lambda: scene.publisher.is_down)
-    await asyncio.to_thread(node.ctl, "start_app")
+    await broker_faults.start_app(node)
 
     assert await scene.confirms_again() < BACK_WITHIN
     await scene.all_is_well()
@@ -263,10 +259,7 @@ async def test_a_broker_that_lost_everything_has_its_topology_again(
     node: RabbitMQ, scene: Scene
 ) -> None:
     """The rows are the truth: a broker may be thrown away and made anew."""
-    await asyncio.to_thread(node.stop)
-    shutil.rmtree(node.folder / "mnesia")
-    (node.folder / "initialised").unlink()
-    await asyncio.to_thread(node.start)
+    await broker_faults.lose_all_data(node)
 
     assert await scene.confirms_again() < BACK_WITHIN
     await scene.all_is_well()

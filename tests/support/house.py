@@ -206,4 +206,6 @@ async def _execute(url: str, statement: str) -> None:
 
 
 def _with_path(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    """Name the database or the virtual host in *url*, or in each of several."""
+    parts = (urlsplit(part)._replace(path=f"/{name}") for part in url.split(","))
+    return ",".join(urlunsplit(part) for part in parts)
