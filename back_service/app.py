@@ -1,7 +1,7 @@
 """The composition root: builds the back service from the ground up, and joins its parts."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,9 @@ from shared.broker.fanout import FanOut
 from shared.broker.publisher import Publisher
 from shared.broker.subscriber import Subscriber
 from shared.broker.topology import route
+from shared.contract.authoring import Handler
 from shared.contract.errors import Unavailable
+from shared.contract.job_types import Catalogue, Isolation
 from shared.contract.jobs import Priority
 from shared.outbox import Post, Relay
 from shared.runtime.catalogue import load_handlers, load_job_types
@@ -66,7 +68,7 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
         offload = await stack.enter_async_context(
             open_offload(
                 limits=_limits(settings),
-                preload=_preload(settings),
+                preload=_preload(settings, catalogue, handlers),
                 most_children=settings.concurrency,
             )
         )
@@ -160,8 +162,18 @@ def _probes(
     return (Probes(host=host, port=port, metrics=metrics, is_ready=is_ready),)
 
 
-def _preload(settings: BackSettings) -> Sequence[str]:
-    return documents.PRELOAD if settings.preload and not documents.missing() else ()
+def _preload(
+    settings: BackSettings, catalogue: Catalogue, handlers: Mapping[str, Handler]
+) -> Sequence[str]:
+    """List what the nursery imports, so that no child has to: handlers that run in children."""
+    if not settings.preload:
+        return ()
+    in_children = {
+        handler.__module__
+        for name, handler in handlers.items()
+        if catalogue[name].isolation is Isolation.PROCESS
+    }
+    return (*sorted(in_children), *(() if documents.missing() else documents.PRELOAD))
 
 
 def _limits(settings: BackSettings) -> Limits:

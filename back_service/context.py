@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import orjson
+import structlog
 from pydantic import BaseModel
 
 from back_service.child import JobFacts
@@ -33,6 +34,8 @@ from shared.store.work import WorkStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 _MOST_CHECKPOINT: Final = 2**20
 _MOST_KEPT: Final = 2**30
@@ -95,14 +98,14 @@ class AttemptContext:
         if len(body) > _MOST_CHECKPOINT:
             raise ValueError(f"a checkpoint may have {_MOST_CHECKPOINT} bytes")
         if not await steadily(lambda _: self._tools.work.save_checkpoint(self._job, body)):
-            raise Fenced
+            raise self._fenced("checkpoint")
 
     async def once(self, name: str) -> bool:
         is_first = await steadily(
             lambda tries: self._tools.work.note_effect(self._job, name, again=tries > 0)
         )
         if is_first is None:
-            raise Fenced
+            raise self._fenced("effect")
         return is_first
 
     async def fetch(self, file: FileReference, *, most_bytes: int) -> Path:
@@ -178,6 +181,10 @@ class AttemptContext:
             self.save_checkpoint,
             memory_bytes=self._memory_bytes,
         )
+
+    def _fenced(self, write: str) -> Fenced:
+        log.warning("stale write refused", job_id=str(self.job_id), write=write)
+        return Fenced()
 
     async def close(self) -> None:
         """Remove the private folder and what was not told yet."""

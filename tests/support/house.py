@@ -112,6 +112,10 @@ class House:
         finally:
             await connection.close()
 
+    async def execute(self, script: str) -> None:
+        """Do something to the database, past all services."""
+        await _execute(self.database_url, script)
+
     async def fetchval(self, query: str, *args: object) -> object:
         rows = await self.fetch(query, *args)
         return rows[0][0] if rows else None
