@@ -30,8 +30,13 @@ def main() -> int:
 
 async def _run(settings: BackSettings) -> None:
     stop = stop_on_signals()
-    async with open_back(settings) as services:
-        log.info("started", pools=list(settings.pools), concurrency=settings.concurrency)
+    async with open_back(settings, leave=stop.set) as services:
+        log.info(
+            "started",
+            pools=list(settings.pools),
+            concurrency=settings.concurrency,
+            quarantine=settings.quarantine,
+        )
         spare_the_collector()
         await serve(services, stop)
     log.info("stopped")
