@@ -23,9 +23,14 @@ def main() -> int:
     configure(service="back", log_format=settings.log_format, level=settings.log_level)
     for name in unknown_names():
         log.warning("unknown setting", name=name)
-    log.info("starting", pools=list(settings.pools), concurrency=settings.concurrency)
+    log.info(
+        "starting",
+        pools=list(settings.pools),
+        concurrency=settings.concurrency,
+        quarantine=settings.quarantine,
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(keep_house(open_back(settings)))
+        return runner.run(keep_house(lambda leave: open_back(settings, leave=leave)))
 
 
 if __name__ == "__main__":

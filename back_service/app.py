@@ -1,7 +1,7 @@
 """The composition root: builds the back service from the ground up, and joins its parts."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from back_service.handlers import documents
 from back_service.leases import Leases
 from back_service.offload import open_offload
 from back_service.progress import ProgressBoard
+from back_service.quarantine import Quarantine, Suspects
 from back_service.runner import Runner
 from back_service.telling import Teller
 from back_service.upkeep.rescuer import LostKnocks, LostLeases, rescuers
@@ -37,6 +38,7 @@ from shared.runtime.metrics import BackMetrics
 from shared.runtime.probes import Probes
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BackSettings
+from shared.runtime.watchdog import Watchdog
 from shared.store.blobs import BlobRows
 from shared.store.outbox import Outbox
 from shared.store.pool import open_pool
@@ -44,12 +46,18 @@ from shared.store.upkeep import UpkeepStore
 from shared.store.work import WorkStore
 
 _LAST_KNOCKS: Final = 5.0  # seconds
+_STALL: Final = 0.8  # of the lease: gone before the store would say so
 BUILT_IN_HANDLERS: Final = ("back_service.handlers.demo", "back_service.handlers.documents")
 
 
 @asynccontextmanager
-async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
-    """Build everything; the services are to be started in their order, stopped in the other."""
+async def open_back(
+    settings: BackSettings, *, leave: Callable[[], None]
+) -> AsyncIterator[Sequence[Service]]:
+    """Build everything; the services are to be started in their order, stopped in the other.
+
+    A quarantine calls *leave* when there is nobody left to be taken in.
+    """
     catalogue = load_job_types(settings.job_type_modules)
     handlers = load_handlers((*BUILT_IN_HANDLERS, *settings.handlers), catalogue)
     database = settings.database_url.get_secret_value()
@@ -79,6 +87,8 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
             types=handlers,
             lease=settings.lease,
             confirm_wait=settings.confirm_wait,
+            max_crashes=settings.max_crashes,
+            alone=settings.quarantine,
         )
         upkeep = UpkeepStore(
             pool, confirm_wait=settings.confirm_wait, max_crashes=settings.max_crashes
@@ -94,6 +104,9 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
         teller = Teller(fan_out, post)
         board = ProgressBoard(work, teller)
         leases = Leases(work, lease=settings.lease, clock=clock)
+        suspects = Suspects(
+            work, pools=settings.pools, is_busy=lambda: len(leases) > 0, nobody_left=leave
+        )
         tools = Tools(
             work=work,
             board=board,
@@ -115,21 +128,28 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
             ),
             leases=leases,
             finisher=Finisher(work, teller, clock),
-            subscriber=subscriber,
+            subscriber=suspects if settings.quarantine else subscriber,
             teller=teller,
             catalogue=catalogue,
             clock=clock,
             metrics=metrics,
-            concurrency=settings.concurrency,
-            turn=settings.turn,
+            concurrency=1 if settings.quarantine else settings.concurrency,
+            turn=1 if settings.quarantine else settings.turn,
             drain=settings.drain,
         )
         lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
         lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber, metrics)
-        yield [
+        ground: list[Service] = [
+            _watchdog(settings),
             publisher,
             fan_out,
             Afterwards("last knocks", post.drain, within=_LAST_KNOCKS),
+        ]
+        if settings.quarantine:
+            yield [*ground, leases, board, suspects, consumer]
+            return
+        yield [
+            *ground,
             Relay(outbox, publisher),
             subscriber,
             leases,
@@ -140,8 +160,14 @@ async def open_back(settings: BackSettings) -> AsyncIterator[Sequence[Service]]:
             sweeper(upkeep, blobs),
             strays(upkeep, blobs, place=os.urandom(1).hex()),  # else restarts favour the first
             *_probes(settings, metrics, outbox, subscriber),
+            Quarantine(work, pools=settings.pools),
             consumer,
         ]
+
+
+def _watchdog(settings: BackSettings) -> Watchdog:
+    limit = settings.stall_limit or settings.lease * _STALL
+    return Watchdog(warn=settings.stall_warning, limit=limit)
 
 
 def _probes(

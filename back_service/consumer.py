@@ -6,10 +6,11 @@ to the leases. What is claimed here runs in tasks of our own, never in the broke
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -20,7 +21,6 @@ from back_service.runner import LeaseLost, Runner
 from back_service.telling import Teller
 from back_service.verdict import verdict
 from shared.broker.delivery import Delivery, ack_all
-from shared.broker.subscriber import Subscriber
 from shared.contract.errors import Unavailable
 from shared.contract.events import News
 from shared.contract.headers import TRACK_ID
@@ -45,6 +45,18 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 
 
+class Knocks(Protocol):
+    """Where knocks come from: as ``Subscriber``."""
+
+    news: asyncio.Event
+
+    @property
+    def waiting(self) -> Mapping[str, deque[Delivery]]: ...
+
+    async def pause(self) -> None:
+        """Bring no more."""
+
+
 class Consumer:
     """A service. Cancelled, it drains: takes no more, ends what it can, gives back the rest."""
 
@@ -57,7 +69,7 @@ class Consumer:
         runner: Runner,
         leases: Leases,
         finisher: Finisher,
-        subscriber: Subscriber,
+        subscriber: Knocks,
         teller: Teller,
         catalogue: Catalogue,
         clock: Clock,

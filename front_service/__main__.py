@@ -24,7 +24,7 @@ def main() -> int:
     for name in unknown_names():
         log.warning("unknown setting", name=name)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(keep_house(open_front(settings)))
+        return runner.run(keep_house(lambda _: open_front(settings)))
 
 
 if __name__ == "__main__":

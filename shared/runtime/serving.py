@@ -52,20 +52,24 @@ class Afterwards:
                 log.warning("not all was done before the end", name=self.name)
 
 
+OpenHouse = Callable[[Callable[[], None]], AbstractAsyncContextManager[Sequence[Service]]]
+
+
 class ServiceEnded(Exception):
     """A service that should run for ever came back."""
 
 
-async def keep_house(house: AbstractAsyncContextManager[Sequence[Service]]) -> int:
-    """Open *house* and serve until a signal comes; answer the exit code of the process.
+async def keep_house(open_house: OpenHouse) -> int:
+    """Open a house and serve until a signal comes; answer the exit code of the process.
 
+    *open_house* is handed what it may call to leave as if a signal had come.
     Only what is wrong before anything runs is laid to the settings, and told without a trace.
     """
     stop = stop_on_signals()
     try:
         async with AsyncExitStack() as stack:
             try:
-                services = await stack.enter_async_context(house)
+                services = await stack.enter_async_context(open_house(stop.set))
             except (BadSettings, ValueError, ImportError) as error:
                 print(error, file=sys.stderr)  # noqa: T201  whoever starts it must see why not
                 return CANNOT_START

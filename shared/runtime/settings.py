@@ -132,8 +132,23 @@ class BackSettings(CommonSettings):
     )
     turn: int = Field(default=20, ge=1, le=10_000, description="jobs in a row of one key")
     lease: Seconds = Field(default=timedelta(seconds=10), ge=timedelta(seconds=2))
+    stall_warning: Seconds = Field(
+        default=timedelta(seconds=1),
+        gt=timedelta(0),
+        description="how long the event loop may stand still before the log says where",
+    )
+    stall_limit: Seconds | None = Field(
+        default=None,
+        gt=timedelta(0),
+        description="and before the process ends; else four fifths of the lease",
+    )
     max_crashes: int = Field(
         default=3, ge=1, description="workers that one job may end before it fails as crash_loop"
+    )
+    quarantine: bool = Field(
+        default=False,
+        description="take only jobs that ended their workers, one at a time, and leave: "
+        "a worker starts such processes by itself",
     )
     max_result: int = Field(default=16 * 2**20, ge=1_024, description="bytes of a result")
     preload: bool = Field(

@@ -2,11 +2,15 @@
 
 Each file of ``migrations/`` runs once, in the order of its number. A file that was changed
 after it ran is an error. Several replicas may start this at once: one works, the others wait.
+
+The services go on meanwhile, those of the version before as well. A statement that waits for a
+lock makes everybody behind it wait, so none waits for long: it gives way and tries again.
 """
 
 import asyncio
 import hashlib
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +22,13 @@ FOLDER: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x756B6574  # any number that is ours: "uket"
 _PATIENCE: Final = 120.0  # seconds that one replica waits for another
 _NO_TRANSACTION: Final = "-- migrate:no-transaction"
+_LOCK_WAIT: Final = "200ms"  # well under what the services wait for a lock
+_PAUSE: Final = 0.5  # seconds in which whoever waited behind us comes to his turn
+_INDEX: Final = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)")
+_IS_TORN: Final = (
+    "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)"
+)
+_NOTE: Final = "INSERT INTO migrations (name, sha256) VALUES ($1, $2)"
 _LEDGER: Final = """
 CREATE TABLE IF NOT EXISTS migrations (
     name text PRIMARY KEY, sha256 text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())
@@ -92,17 +103,40 @@ def _is_missing(migration: Migration, ran: dict[str, str]) -> bool:
 
 
 async def _run(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
-    note = "INSERT INTO migrations (name, sha256) VALUES ($1, $2)"
+    alone = migration.text.startswith(_NO_TRANSACTION)
     try:
-        if migration.text.startswith(_NO_TRANSACTION):
-            await connection.execute(migration.text)
-            await connection.execute(note, migration.name, migration.sha256)
-            return
-        async with connection.transaction():
-            await connection.execute(migration.text)
-            await connection.execute(note, migration.name, migration.sha256)
-    except asyncpg.PostgresError as error:
-        raise MigrationFailed(f"{migration.name}: {error}") from error
+        await (_run_alone if alone else _run_whole)(connection, migration)
+    except (asyncpg.PostgresError, TimeoutError) as error:
+        raise MigrationFailed(f"{migration.name}: {error or 'no lock in time'}") from error
+
+
+async def _run_whole(
+    connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration
+) -> None:
+    """Run it in a transaction with its note, again and again until its locks are to be had."""
+    await connection.execute(f"SET lock_timeout = '{_LOCK_WAIT}'")
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            try:
+                async with connection.transaction():
+                    await connection.execute(migration.text)
+                    await connection.execute(_NOTE, migration.name, migration.sha256)
+            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
+
+
+async def _run_alone(
+    connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration
+) -> None:
+    """Run its one statement, which blocks nobody and may take long; a torn index is built anew."""
+    await connection.execute("SET lock_timeout = 0")
+    for index in _INDEX.findall(migration.text):
+        if await connection.fetchval(_IS_TORN, index):
+            await connection.execute(f"DROP INDEX CONCURRENTLY {index}")
+    await connection.execute(migration.text)
+    await connection.execute(_NOTE, migration.name, migration.sha256)
 
 
 def main() -> int:

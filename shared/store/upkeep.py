@@ -17,11 +17,9 @@ from shared.contract.states import State
 from shared.store.pool import Busy, Connection, Pool
 from shared.store.rows import OutboxRow, outbox_row
 from shared.store.sql import statement
-from shared.store.work import DEAD_LETTER_TTL
+from shared.store.work import DEAD_LETTER_TTL, MAX_CRASHES, suspect_from
 
 AT_ONCE: Final = 500
-MAX_CRASHES: Final = 3
-"""A job that ended its worker that often is not given to another."""
 
 Move = Callable[["Connection[Any]", Sequence[JobId]], Awaitable[list[asyncpg.Record]]]
 
@@ -67,7 +65,10 @@ class UpkeepStore:
         self, pool: str, priority: str, *, is_empty: bool, older: timedelta
     ) -> list[OutboxRow]:
         """Knock again for jobs whose knock must have been lost."""
-        lost = await self._pool.fetch(statement("unheard"), pool, priority, is_empty, older)
+        suspect = suspect_from(self._max_crashes)
+        lost = await self._pool.fetch(
+            statement("unheard"), pool, priority, is_empty, older, suspect
+        )
         if not lost:
             return []
         async with self._pool.transaction() as connection:

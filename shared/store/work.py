@@ -25,6 +25,9 @@ from shared.store.sql import statement
 DEAD_LETTER_TTL: Final = timedelta(days=7)
 """How long a failed job is kept at least, so that a person can look at it and replay it."""
 
+MAX_CRASHES: Final = 3
+"""A job that ended its worker that often is not given to another."""
+
 _SETTLE: Final = edges(
     *(Move.COMPLETE, Move.RETRY, Move.FAIL, Move.SNOOZE, Move.INTERRUPT, Move.STOP)
 )
@@ -74,6 +77,9 @@ class WorkStore:
     *quick* may be a pool whose commits do not wait for the disk. A claim that a crash of the
     database takes back leaves the job queued, and tokens grow by chance, so that nobody else
     will ever be given the same one.
+
+    A job that must not end one more worker is a *suspect*: only who is *alone*, with nothing else
+    running in his process, may claim it, and he may claim nothing else.
     """
 
     def __init__(
@@ -84,9 +90,12 @@ class WorkStore:
         lease: timedelta,
         confirm_wait: timedelta,
         quick: Pool | None = None,
+        max_crashes: int = MAX_CRASHES,
+        alone: bool = False,
     ) -> None:
         self._pool, self._quick = pool, quick or pool
         self._types, self._lease = sorted(types), lease
+        self._suspect, self._alone = suspect_from(max_crashes), alone
         self._head_start = confirm_wait + timedelta(seconds=0.5)  # before the relay steps in
 
     async def claim(
@@ -126,6 +135,13 @@ class WorkStore:
                 raise
         alone = await asyncio.gather(*(self._renew_alone(*one) for one in held.items()))
         return {job_id: state for answer in alone for job_id, state in answer.items()}
+
+    async def suspects(self, pools: Collection[str]) -> list[JobId]:
+        """Find the suspect of these pools that has waited longest, if there is one."""
+        rows = await self._pool.fetch(
+            statement("suspects"), self._suspect, list(pools), self._types
+        )
+        return [row["id"] for row in rows]
 
     async def cancelling(self, job_ids: Sequence[JobId]) -> list[JobId]:
         """Say which of these running jobs somebody has asked to stop."""
@@ -203,7 +219,15 @@ class WorkStore:
     async def _claim(
         self, where: "Pool | Connection[Any]", job_ids: Sequence[JobId], *, keyed: bool
     ) -> list[Job]:
-        rows = await where.fetch(statement("claim"), list(job_ids), self._lease, self._types, keyed)
+        rows = await where.fetch(
+            statement("claim"),
+            list(job_ids),
+            self._lease,
+            self._types,
+            keyed,
+            self._suspect,
+            self._alone,
+        )
         return [job(row) for row in rows]
 
     async def _claim_and_knock(
@@ -236,7 +260,7 @@ class WorkStore:
     ) -> list[asyncpg.Record]:
         with_a_turn = [ruling.job.id for ruling in rulings if ruling.has_turn]
         return await connection.fetch(
-            statement("go_on"), list(ended), with_a_turn, self._lease, self._types
+            statement("go_on"), list(ended), with_a_turn, self._lease, self._types, self._suspect
         )
 
     async def _knock(
@@ -257,6 +281,11 @@ class WorkStore:
                 if tries == _TRIES:
                     raise
         raise AssertionError("unreachable")
+
+
+def suspect_from(max_crashes: int) -> int:
+    """Say how many crashes make a job a suspect: one more, and it has failed."""
+    return max(1, max_crashes - 1)
 
 
 def _needs_lock(ruling: Ruling) -> bool:

@@ -39,6 +39,7 @@ OF_ANY_TENANT: Final[Mapping[str, str]] = {
     "progress": "of a worker: the token is its proof",
     "renew": "of a worker: the token is its proof",
     "rescue": "upkeep",
+    "suspects": "of a worker: it runs the jobs of all tenants",
     "take": "of the relay: a knock tells nothing of the jobs it names",
     "unheard": "upkeep",
     "unknown_blobs": "upkeep",

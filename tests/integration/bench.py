@@ -138,6 +138,22 @@ def a_bench(url: str, pool: Pool, types: Collection[str] = ("demo.echo",)) -> Be
     )
 
 
+def alone(bench: Bench) -> WorkStore:
+    """See the store as a worker does in whose process nothing else runs."""
+    return WorkStore(
+        bench.pool, types=("demo.echo",), lease=LEASE, confirm_wait=NO_WAIT, alone=True
+    )
+
+
+async def crash(bench: Bench, job_id: JobId, times: int) -> None:
+    """Let the worker of a job die, *times* over; the last chance it has is one alone."""
+    for _ in range(times):
+        jobs = await bench.claim(job_id) or (await alone(bench).claim([job_id], keyed=True)).jobs
+        assert len(jobs) == 1
+        await bench.let_lapse(job_id)
+        await bench.upkeep.rescue()
+
+
 @asynccontextmanager
 async def open_bench(url: str, *, size: int = 8) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:

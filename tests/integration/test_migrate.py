@@ -99,3 +99,50 @@ async def test_a_file_may_ask_to_run_outside_a_transaction(
     )
 
     assert await migrate(bare_database, folder) == ["0001_a", "0002_i"]
+
+
+async def test_a_migration_gives_way_to_whoever_holds_its_table(
+    bare_database: str, tmp_path: Path
+) -> None:
+    """It must not make all others wait behind it: it steps back, and has its turn later."""
+    folder = a_folder(tmp_path, m0001_a="CREATE TABLE a (x int)")
+    await migrate(bare_database, folder)
+    a_folder(tmp_path, m0002_b="ALTER TABLE a ADD COLUMN y int")
+    holder, other = await asyncpg.connect(bare_database), await asyncpg.connect(bare_database)
+    try:
+        await other.execute("SET lock_timeout = '450ms'")  # a little less than our services'
+        async with holder.transaction():
+            await holder.execute("INSERT INTO a VALUES (1)")
+            migrating = asyncio.create_task(migrate(bare_database, folder))
+            for _ in range(20):  # somebody behind it is served all the while
+                await other.execute("INSERT INTO a (x) VALUES (2)")
+                await asyncio.wait([migrating], timeout=0.1)
+            assert not migrating.done()
+        assert await migrating == ["0002_b"]
+    finally:
+        await holder.close()
+        await other.close()
+
+
+async def test_an_index_that_was_torn_is_built_anew(bare_database: str, tmp_path: Path) -> None:
+    """A migrator that was killed leaves an index that is kept up and never used."""
+    folder = a_folder(tmp_path, m0001_a="CREATE TABLE a (x int)")
+    await migrate(bare_database, folder)
+    a_folder(
+        tmp_path,
+        m0002_i="-- migrate:no-transaction\n"
+        "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS a_x ON a (x)",
+    )
+    connection = await asyncpg.connect(bare_database)
+    try:
+        await connection.execute("INSERT INTO a VALUES (1), (1)")
+        with pytest.raises(MigrationFailed, match="0002_i"):
+            await migrate(bare_database, folder)
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_x'::regclass"
+        assert await connection.fetchval(valid) is False
+        await connection.execute("DELETE FROM a WHERE ctid = '(0,1)'")
+
+        assert await migrate(bare_database, folder) == ["0002_i"]
+        assert await connection.fetchval(valid) is True
+    finally:
+        await connection.close()

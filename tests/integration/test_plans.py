@@ -48,7 +48,7 @@ _MANY: Final = 100_000
 _A_LOT: Final = 128  # jobs of one batch
 
 _ARGUMENTS: Final[Mapping[str, str]] = {
-    "claim": "{ids}, '10 s', '{{demo.echo}}', true",
+    "claim": "{ids}, '10 s', '{{demo.echo}}', true, 2, false",
     "renew": "{ids}, {tokens}, '10 s'",
     "cancelling": "{ids}",
     "finish": "{ids}, {tokens}, {moves}, {delays}, {tokens}, '{{}}', {moves}, {moves},"
@@ -56,7 +56,7 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "written": "{ids}, {tokens}, {moves}, '{{complete}}', '{{running}}', '{{completed}}'",
     "lock": "{ids}",
     "advance": "{ids}",
-    "go_on": "{ids}, {ids}, '10 s', '{{demo.echo}}'",
+    "go_on": "{ids}, {ids}, '10 s', '{{demo.echo}}', 2",
     "knock": "{ids}, '1 s'",
     "job": "'00000000-0000-0000-0000-000000000000', {id}, 65536",
     "job_batch": "{tenants}, {ids}, 65536",
@@ -65,7 +65,8 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "lapsed": "500",
     "overdue": "500",
     "outlived": "500",
-    "unheard": "'default', 'normal', false, '5 s'",
+    "unheard": "'default', 'normal', false, '5 s', 2",
+    "suspects": "2, '{{default}}', '{{demo.echo}}'",
     "take": "'10 s', 200",
     "outbox_late": "'jobs.default.normal'",
     "orphan_blobs": "'1 day', 500",

@@ -14,7 +14,7 @@ from shared.contract.states import Move, State
 from shared.store.pool import Connection, Pool
 from shared.store.sql import statement
 from shared.store.upkeep import UpkeepStore
-from tests.integration.bench import Bench, a_bench
+from tests.integration.bench import Bench, a_bench, crash
 from tests.integration.soundness import unsound
 from tests.support.builders import a_job_id, a_tenant, an_idempotency
 
@@ -30,14 +30,6 @@ async def make_due(bench: Bench, *job_ids: JobId) -> None:
 async def pass_deadline(bench: Bench, *job_ids: JobId) -> None:
     past = "UPDATE jobs SET deadline = clock_timestamp() - interval '1 s' WHERE id = ANY($1)"
     await bench.sql(past, job_ids)
-
-
-async def crash(bench: Bench, job_id: JobId, times: int) -> None:
-    """Let the worker of a job die, *times* over."""
-    for _ in range(times):
-        assert len(await bench.claim(job_id)) == 1
-        await bench.let_lapse(job_id)
-        await bench.upkeep.rescue()
 
 
 async def test_a_due_job_is_queued_and_knocked_for(bench: Bench) -> None:

@@ -4,6 +4,7 @@ WITH hit AS (
     SELECT j.id, j.updated_at AS queued_at
       FROM jobs j
      WHERE j.id = ANY($1::uuid[]) AND j.state = 'queued' AND j.type = ANY($3::text[])
+       AND (j.crashes >= $5::int) = $6::boolean  -- a suspect runs alone, in a process of its own
        AND j.deadline > clock_timestamp()
        AND (j.start_deadline IS NULL OR j.started_at IS NOT NULL
             OR j.start_deadline > clock_timestamp())

@@ -18,6 +18,7 @@ WITH ended AS MATERIALIZED (  -- looked up by id, whatever the planner thinks of
       JOIN jobs j ON j.id = heads.head
      WHERE heads.ended = ANY($2::uuid[]) AND j.state = 'queued' AND j.type = ANY($4::text[])
        AND j.pool = heads.pool  -- one of another pool is for the workers of that
+       AND j.crashes < $5::int  -- a suspect runs alone, in a process of its own
        AND j.deadline > clock_timestamp()
        AND (j.start_deadline IS NULL OR j.started_at IS NOT NULL
             OR j.start_deadline > clock_timestamp())

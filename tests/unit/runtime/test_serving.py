@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import ModuleType
 
 import pytest
@@ -220,7 +220,7 @@ async def test_a_failure_while_running_is_logged_and_exits_with_1(
     diary: list[str] = []
     with capture_logs() as lines:
         code = await keep_house(
-            a_house(Worker("store", diary), Wrong("broker", diary), diary=diary)
+            lambda _: a_house(Worker("store", diary), Wrong("broker", diary), diary=diary)
         )
 
     assert code == 1
@@ -236,7 +236,7 @@ async def test_what_cannot_be_built_is_told_in_a_line_and_exits_with_2(
     cannot: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A module of handlers that is not there, two types of one name: a person must mend it."""
-    assert await keep_house(a_house(cannot=cannot, diary=[])) == 2
+    assert await keep_house(lambda _: a_house(cannot=cannot, diary=[])) == 2
     assert capsys.readouterr().err == "no\n"
 
 
@@ -247,7 +247,21 @@ async def test_a_house_that_is_asked_to_stop_is_closed_and_exits_with_0(
     diary: list[str] = []
     alone.set()
 
-    assert await keep_house(a_house(Worker("store", diary), diary=diary)) == 0
+    assert await keep_house(lambda _: a_house(Worker("store", diary), diary=diary)) == 0
+
+    assert diary[-1] == "closed"
+
+
+@pytest.mark.usefixtures("alone")
+async def test_a_house_may_leave_by_itself() -> None:
+    """As after a signal: what it has come for is done."""
+    diary: list[str] = []
+
+    def leaving(leave: Callable[[], None]) -> AbstractAsyncContextManager[Sequence[Service]]:
+        leave()
+        return a_house(Worker("store", diary), diary=diary)
+
+    assert await keep_house(leaving) == 0
 
     assert diary[-1] == "closed"
 
