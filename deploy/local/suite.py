@@ -5,13 +5,16 @@ The servers are started once, before the workers, and handed down by environment
 for ``stack.attach``. Those named by the user in the first two are used instead. Tests marked
 ``acceptance`` run last and alone. Without servers a desk runs the rest; CI fails.
 
-``make faults``: only the tests marked ``faults``, which ``make test`` leaves out, alone.
+``make faults``: only the tests marked ``faults``, which ``make test`` leaves out, alone; ``make
+faults-quick``: of these the ones marked ``quick``. Both keep a line a drill in
+``benchmarks/results/faults.jsonl``.
 """
 
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from deploy.local import processes, record, terminal
 from deploy.local.processes import CannotStart
@@ -19,7 +22,8 @@ from deploy.local.stack import Given, Stack, open_stack
 from deploy.local.terminal import StopAsked, Stops
 
 _TOGETHER = ("-n", "2", "--dist", "loadfile")  # what a file starts, it starts once
-_ONLY_FAULTS = "--faults"
+_FAULTS = {"--faults": "faults", "--faults-quick": "faults and quick"}
+_DRILLS = record.ROOT / "benchmarks" / "results" / "faults.jsonl"
 _NO_TESTS = 5  # pytest's exit code when nothing was selected
 _INTERRUPTED = 130
 
@@ -27,9 +31,9 @@ _INTERRUPTED = 130
 def main(words: Sequence[str]) -> int:
     """Run the suite, *words* being pytest's; answer the exit code."""
     Stops().listen()
-    only_faults = words[:1] == [_ONLY_FAULTS]
-    run = _run_faults if only_faults else _run_all
-    words = words[only_faults:]
+    faults = _FAULTS.get(words[0]) if words else None
+    run = _run_all if faults is None else partial(_run_faults, faults)
+    words = words if faults is None else words[1:]
     try:
         given = Given.by(os.environ, "UKETSUKE_TEST_")
         folder = record.local_folder() / "test"
@@ -40,7 +44,7 @@ def main(words: Sequence[str]) -> int:
     except StopAsked:
         return _INTERRUPTED
     except CannotStart as error:
-        return _without_servers(words, error, is_of_use=not only_faults)
+        return _without_servers(words, error, is_of_use=faults is None)
 
 
 def _handed_down(stack: Stack) -> dict[str, str]:
@@ -58,8 +62,8 @@ def _run_all(words: Sequence[str], servers: Mapping[str, str]) -> int:
     return _sum_up(together, alone)
 
 
-def _run_faults(words: Sequence[str], servers: Mapping[str, str]) -> int:
-    return _pytest(servers, "-m", "faults", *words)
+def _run_faults(marked: str, words: Sequence[str], servers: Mapping[str, str]) -> int:
+    return _pytest({**servers, "UKETSUKE_TEST_RESULTS": str(_DRILLS)}, "-m", marked, *words)
 
 
 def _sum_up(*codes: int) -> int:
