@@ -183,7 +183,7 @@ class AttemptContext:
         )
 
     def _fenced(self, write: str) -> Fenced:
-        log.warning("stale write refused", job_id=str(self.job_id), write=write)
+        log.warning("late write refused", job_id=str(self.job_id), write=write)
         return Fenced()
 
     async def close(self) -> None:

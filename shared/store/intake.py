@@ -37,6 +37,7 @@ _MOST: Final = 128
 _PATIENCE: Final = 1.2  # seconds that a caller waits for a batch of its own and the one before
 
 _TRIES: Final = 3
+_MOST_JAMS: Final = 2  # of the connections of a front, for keys that somebody holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class Intake:
         self._submits: Batcher[Submission, Admitted] = Batcher(
             self._write, most=_MOST, patience=_PATIENCE, name="submit"
         )
-        self._jams = Jams(self._write_lane)
+        self._jams = Jams(self._write_lane, at_once=_MOST_JAMS)
 
     async def admit(self, submission: Submission) -> Admitted:
         """Make *submission* a job, or find the job it was before; durable when this returns.
@@ -132,8 +133,10 @@ class Intake:
         try:
             if free:
                 answers = _by_id(free, await self._write_together(free))
-        except Locked:
-            pass  # somewhere among them: each lane has a try of its own
+        except Locked:  # somewhere among them: each lane has a try of its own, plain ones at once
+            plain = [submission for submission in free if _is_plain([submission])]
+            if plain:
+                answers = _by_id(plain, await self._write_together(plain))
         return [answers[s.id] if s.id in answers else self._jams.add(s) for s in batch]
 
     async def _write_together(

@@ -28,10 +28,14 @@ def parted(lot: Sequence[Submission]) -> list[list[Submission]]:
 
 
 class Jams(Generic[Answer]):
-    """Writes the submissions of one lane one lot after the other, in the order they came."""
+    """Writes the submissions of one lane one lot after the other, in the order they came.
 
-    def __init__(self, write: Write[Answer]) -> None:
-        self._write = write
+    At most *at_once* lanes are tried at a time: each holds a connection while it waits, and
+    however many keys are held, the others need theirs.
+    """
+
+    def __init__(self, write: Write[Answer], *, at_once: int) -> None:
+        self._write, self._room = write, asyncio.Semaphore(at_once)
         self._waiting: dict[Lane, list[tuple[Submission, asyncio.Future[Answer]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -55,17 +59,26 @@ class Jams(Generic[Answer]):
             await asyncio.wait(tuple(self._tasks))
 
     async def _clear(self, lane: Lane) -> None:
-        while lot := [one for one in self._waiting[lane] if not one[1].done()]:
-            self._waiting[lane] = []
-            answers = await self._answers([submission for submission, _ in lot])
-            for (_, future), answer in zip(lot, answers, strict=True):
-                if future.done():
-                    continue
-                if isinstance(answer, BaseException):
-                    future.set_exception(answer)
-                else:
-                    future.set_result(answer)
-        del self._waiting[lane]
+        try:
+            while self._waiting[lane]:
+                async with self._room:
+                    await self._write_lot(lane)
+        finally:
+            del self._waiting[lane]
+
+    async def _write_lot(self, lane: Lane) -> None:
+        """Write what waits in *lane* by now, but for those whose callers have gone."""
+        await asyncio.sleep(0)  # for who has gone at this very moment to be known as gone
+        lot = [one for one in self._waiting[lane] if not one[1].done()]
+        self._waiting[lane] = []
+        answers = await self._answers([submission for submission, _ in lot]) if lot else []
+        for (_, future), answer in zip(lot, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
 
     async def _answers(self, lot: Sequence[Submission]) -> Sequence[Answer | BaseException]:
         try:

@@ -1,11 +1,13 @@
 """What readers are told of jobs: one tenant's, never another's."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from shared.contract.errors import Gone, UnknownJob
+from shared.contract.errors import Gone, Unavailable, UnknownJob
 from shared.contract.events import JobEvent
 from shared.contract.ids import JobId, TenantId
 from shared.contract.jobs import JobView
@@ -17,6 +19,7 @@ from shared.store.sql import statement
 
 _UNBOUNDED: Final = 2**31 - 1
 _LONGEST_LIST: Final = 1.0  # seconds
+_MOST_LISTS: Final = 2  # at a time
 _NARROWER: Final = (
     "Finding these jobs takes too long. Say more of them: their orderingKey, or a state that "
     "few are in."
@@ -38,6 +41,7 @@ class Filters:
 class Reads:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._lists = asyncio.Semaphore(_MOST_LISTS)
 
     async def job(self, tenant: TenantId, job_id: JobId, *, whole: bool = False) -> JobView:
         """Read one job; *whole* brings its result however large it is.
@@ -91,9 +95,26 @@ class Reads:
             limit,
             MOST_INLINE,
         )
-        try:
-            async with self._pool.search(seconds=_LONGEST_LIST) as connection:
-                rows = await connection.fetch(statement("list"), *asked)
-        except TooLong as error:
-            raise TooLong(_NARROWER, retry_after=error.retry_after) from error
+        async with self._turn():
+            try:
+                async with self._pool.search(seconds=_LONGEST_LIST) as connection:
+                    rows = await connection.fetch(statement("list"), *asked)
+            except TooLong as error:
+                raise TooLong(_NARROWER, retry_after=error.retry_after) from error
         return [job_view(row) for row in rows]
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Let few lists be looked for at a time: whoever asks for one job must not wait for them.
+
+        Raises ``Unavailable`` if those before take too long.
+        """
+        try:
+            async with asyncio.timeout(_LONGEST_LIST):
+                await self._lists.acquire()
+        except TimeoutError:
+            raise Unavailable("Too many lists are asked for at once", retry_after=1) from None
+        try:
+            yield
+        finally:
+            self._lists.release()

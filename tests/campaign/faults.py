@@ -1,13 +1,12 @@
 """The faults of a campaign, each with what proves that it bit.
 
-Numbers are those of the fault catalogue in ``docs/topics/faults.md``.
+Numbers are those of the table in ``docs/topics/faults.md``.
 """
 
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
@@ -28,13 +27,15 @@ _ROUTE: Final = "jobs.default.normal"
 class Fault:
     """One row: *harm* acts on a scene under load, for about as many seconds as it is given.
 
-    *bites* names what must have happened at least so often, else the run proves nothing.
+    *bites* names what must have been done at least so often, *marks* what it must have left in
+    the history of the jobs; else the run proves nothing.
     """
 
     number: str
     name: str
     harm: Harm
     bites: dict[str, int]
+    marks: dict[str, int] = field(default_factory=dict)
     is_quick: bool = False  # one of those that every change is held against
     recovers_within: float = 60.0  # seconds from the end of the load to rest
 
@@ -137,9 +138,11 @@ async def purge_the_broker(scene: Scene, seconds: float) -> None:
     """F10, small: every knock that nobody holds is lost, again and again."""
     broker, end = scene.house.stack.broker, monotonic() + seconds
     vhost = scene.house.amqp_url.rsplit("/", 1)[1]
-    while monotonic() < end:
+    while monotonic() < end or not scene.bites["knocks lost"]:
+        held = await broker_faults.messages_of(broker, vhost=vhost)
         await broker_faults.purge_queue(broker, _ROUTE, vhost=vhost)
-        scene.bite("purged")
+        scene.bite("knocks lost", held[_ROUTE])
+        assert monotonic() < end + 60, "there was never a knock to lose"
 
 
 async def kill_the_database(scene: Scene, seconds: float) -> None:
@@ -184,10 +187,9 @@ async def forge_knocks(scene: Scene, seconds: float) -> None:
 
 async def hold_tables(scene: Scene, seconds: float) -> None:
     """F15: somebody holds the table of jobs; nobody waits for ever."""
-    query = f"LOCK TABLE jobs; SELECT pg_sleep({seconds / 2})"
-    with suppress(Exception):
-        await scene.house.execute(query)
-    scene.bite("held")
+    refused = len(scene.crowd.history.refused())
+    await scene.house.execute(f"LOCK TABLE jobs; SELECT pg_sleep({seconds / 2})")
+    scene.bite("refused meanwhile", len(scene.crowd.history.refused()) - refused)
 
 
 async def _forgeries(scene: Scene) -> list[bytes]:
@@ -216,13 +218,21 @@ async def _first_answer(scene: Scene, since: float, figure: str) -> None:
 
 
 FAULTS: Final = (
-    Fault(number="F1", name="backs-killed", harm=kill_backs, bites={"killed": 3}, is_quick=True),
+    Fault(
+        number="F1",
+        name="backs-killed",
+        harm=kill_backs,
+        bites={"killed": 3},
+        marks={"crashes": 1},
+        is_quick=True,
+    ),
     Fault(number="F2", name="backs-drained", harm=drain_backs, bites={"drained": 3}),
     Fault(
         number="F3",
         name="backs-paused",
         harm=pause_backs,
         bites={"paused": 1, "stale writes refused": 1},
+        marks={"crashes": 1},
         is_quick=True,
     ),
     Fault(number="F4", name="fronts-killed", harm=kill_fronts, bites={"killed": 3}, is_quick=True),
@@ -237,7 +247,7 @@ FAULTS: Final = (
         bites={"killed": 1, "frozen": 1, "restarted": 1, "queues deleted": 1},
         is_quick=True,
     ),
-    Fault(number="F10", name="knocks-lost", harm=purge_the_broker, bites={"purged": 3}),
+    Fault(number="F10", name="knocks-lost", harm=purge_the_broker, bites={"knocks lost": 1}),
     Fault(
         number="F12",
         name="database-killed",
@@ -248,7 +258,7 @@ FAULTS: Final = (
     Fault(
         number="F12", name="database-restarted", harm=restart_the_database, bites={"restarted": 1}
     ),
-    Fault(number="F15", name="tables-held", harm=hold_tables, bites={"held": 1}),
+    Fault(number="F15", name="tables-held", harm=hold_tables, bites={"refused meanwhile": 1}),
     Fault(
         number="F22", name="knocks-forged", harm=forge_knocks, bites={"forged": 50}, is_quick=True
     ),

@@ -52,6 +52,10 @@ class History:
             for job_id in asked.job_ids:
                 yield job_id, asked
 
+    def refused(self) -> list[int]:
+        """List the answers that were no 202, by their status."""
+        return [status for _, status in self.submits if status != 202]
+
     @property
     def reconnects(self) -> int:
         return sum(told.reconnects for told in self.told)

@@ -254,29 +254,6 @@ async def test_an_ordering_key_that_somebody_holds_too_long_is_unavailable(bench
     assert isinstance(answers[1], Admitted)
 
 
-async def test_i18_a_held_key_keeps_nobody_else_waiting(bench: Bench) -> None:
-    """What comes while a key is held waits behind it only if it is of that key."""
-    await bench.ended(ordering_key="k")
-    holder = await asyncpg.connect(bench.url)
-    try:
-        async with holder.transaction():
-            await holder.execute("SELECT FROM key_heads WHERE key = 'k' FOR UPDATE")
-            first = asyncio.create_task(bench.admit(ordering_key="k"))
-            await asyncio.gather(bench.admit(), bench.admit())  # one of them shares its batch
-
-            second = asyncio.create_task(bench.admit(ordering_key="k"))
-            await asyncio.gather(bench.admit(), bench.admit())
-
-            assert not first.done()
-            assert not second.done()
-    finally:
-        await holder.close()
-
-    places = "SELECT id FROM jobs WHERE key = 'k' AND completed_at IS NULL ORDER BY seq"
-    ids = [(await task).accepted.job_id for task in (first, second)]
-    assert [row["id"] for row in await bench.sql(places)] == ids
-
-
 async def test_the_database_says_what_time_it_is(bench: Bench) -> None:
     """I14: a front whose clock is wrong tells the truth all the same."""
     accepted = (await bench.admit()).accepted

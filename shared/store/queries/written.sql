@@ -23,7 +23,6 @@ WITH verdicts AS (
 SELECT w.id AS ended, w.state AS became, w.sequence AS up_to, c.id, c.tenant, c.type, c.pool,
        c.priority, c.token, c.attempt, c.crashes, c.max_attempts, c.sequence, c.request, c.track_id,
        c.traceparent, c.key AS ordering_key, c.checkpoint, c.deadline, c.created_at,
-       (extract(epoch FROM c.updated_at - coalesce(c.knocked_at, c.created_at)) * 1000)::int
-           AS waited_ms
+       0 AS waited_ms  -- nobody knows any more how long it was queued
   FROM written w
   LEFT JOIN claimed c ON c.ended = w.id;
