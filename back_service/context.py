@@ -186,6 +186,10 @@ class AttemptContext:
         log.warning("late write refused", job_id=str(self.job_id), write=write)
         return Fenced()
 
+    async def tell_last(self) -> None:
+        """Tell how far it came, before it is told that it failed."""
+        await self._tools.board.tell_last(self._job)
+
     async def close(self) -> None:
         """Remove the private folder and what was not told yet."""
         self._tools.board.forget(self._job)

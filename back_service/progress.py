@@ -5,6 +5,7 @@ attempt, and nobody replays it.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -37,6 +38,11 @@ class ProgressBoard:
         self._changed[job.id] = (job.id, job.token, int(percent), clip(message))
         self._stir.set()
 
+    async def tell_last(self, job: Job) -> None:
+        """Write what *job* has reported and nobody was told yet: its attempt has failed."""
+        if (report := self._changed.pop(job.id, None)) is not None:
+            await self._store([report])
+
     def forget(self, job: Job) -> None:
         """Drop what was not told yet: the attempt has ended."""
         self._changed.pop(job.id, None)
@@ -50,8 +56,10 @@ class ProgressBoard:
 
     async def _write(self) -> None:
         told, self._changed = list(self._changed.values()), {}
-        if not told:
-            return
+        if told:
+            await self._store(told)
+
+    async def _store(self, told: Sequence[tuple[JobId, int, int, str]]) -> None:
         try:
             self._teller.tell(await self._work.progress(told))
         except (Unavailable, Rejected):

@@ -44,6 +44,9 @@ class LeaseLost(Exception):
 class OpenContext(Context, Protocol):
     """A context that the runner can end."""
 
+    async def tell_last(self) -> None:
+        """Tell how far the attempt came that has failed."""
+
     async def close(self) -> None:
         """Let go of what the attempt used."""
 
@@ -99,6 +102,9 @@ class Runner:
         context = self._open(job, job_type)
         try:
             answer = await self._call(job_type, context, request)
+        except Exception:
+            await context.tell_last()
+            raise
         finally:
             await context.close()
         return self._returned(job_type, answer)

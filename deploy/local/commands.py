@@ -59,6 +59,12 @@ def main(words: Sequence[str]) -> int:
     """Run the command that *words* name; answer the exit code."""
     name, *more = words or ["help"]
     os.chdir(record.ROOT)
+    if name != "help" and (foreign := _foreign()) is not None:
+        say(
+            f"{foreign} belongs to another user (an earlier start as root?). Start as that user"
+            " again, or remove it, or choose another place with UKETSUKE_LOCAL_DIR."
+        )
+        return 1
     try:
         if name in PROGRAMS:
             return _run(PROGRAMS[name], more)
@@ -69,6 +75,10 @@ def main(words: Sequence[str]) -> int:
         return 1
     say(f"commands: {' '.join([*PROGRAMS, *ACTIONS])}")
     return 2
+
+
+def _foreign() -> Path | None:
+    return record.foreign(record.local_folder()) or record.foreign(record.ROOT / ".venv")
 
 
 def _run(command: Command, more: Sequence[str]) -> int:

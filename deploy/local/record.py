@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 Say = Callable[[str], None]
+_DEPTHS = ("*", "*/*", "*/*/*")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -66,3 +67,15 @@ def write(folder: Path, facts: Mapping[str, Any]) -> None:
     with os.fdopen(handle, "w") as file:
         json.dump(facts, file, indent=2, ensure_ascii=False)
     fresh.replace(folder / "stack.json")
+
+
+def foreign(folder: Path) -> Path | None:
+    """Answer what in *folder* belongs to another user, ourselves not being root; ``None``: nothing.
+
+    Looks as deep as our own locks and records lie.
+    """
+    me = os.getuid()
+    if me == 0:
+        return None
+    deep = (folder, *(found for depth in _DEPTHS for found in folder.glob(depth)))
+    return next((path for path in deep if path.exists() and path.lstat().st_uid != me), None)

@@ -6,6 +6,7 @@ asked to stop, 1 when something fell.
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -161,10 +162,18 @@ def _exit_code_of(service: Service) -> Callable[[], int | None]:
     return lambda: service.exit_code
 
 
+def _emptied(folder: Path) -> Path:
+    """Have an empty folder: a back service that was killed has left the files of its attempts."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
 def _environment(plan: Plan, stack: Stack, environ: Mapping[str, str]) -> dict[str, str]:
     """Tell the services where things are; what the user set goes before our choices."""
     return {
         "UKETSUKE_BLOB_DIR": str(plan.folder / "blobs"),
+        "TMPDIR": str(_emptied(plan.folder / "tmp")),
         "UKETSUKE_LOG_FORMAT": "console",
         **environ,
         "UKETSUKE_HOST": plan.host,

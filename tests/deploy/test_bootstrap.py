@@ -1,6 +1,7 @@
 """The way in: what it needs, what it makes, and what the lock files promise."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -236,3 +237,38 @@ def test_clean_takes_nothing_from_under_a_running_suite(
 
     assert "make test" in capsys.readouterr().err
     assert (tmp_path / "test").is_dir()
+
+
+def test_what_another_user_made_is_told_and_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a start as root: half of it could be removed, and nothing could be run."""
+    (tmp_path / "rabbitmq" / "node").mkdir(parents=True)
+    (tmp_path / "rabbitmq" / "node" / "launched").touch()
+    monkeypatch.setenv("UKETSUKE_LOCAL_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+
+    assert commands.main(["clean"]) == 1
+
+    assert f"{tmp_path} belongs to another user" in capsys.readouterr().err
+    assert (tmp_path / "rabbitmq" / "node" / "launched").exists()
+
+
+def test_what_root_made_deep_inside_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The folder itself may be ours all the same."""
+    deep = tmp_path / "rabbitmq" / "node" / "launched"
+    deep.mkdir(parents=True)
+    theirs = deep.lstat().st_uid + 1
+    real = Path.lstat
+    monkeypatch.setattr(os, "getuid", lambda: theirs)
+    monkeypatch.setattr(
+        Path,
+        "lstat",
+        lambda path: (
+            real(path) if path == deep else os.stat_result((0, 0, 0, 0, theirs, 0, 0, 0, 0, 0))
+        ),
+    )
+
+    assert record.foreign(tmp_path) == deep

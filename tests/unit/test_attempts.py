@@ -30,6 +30,9 @@ ECHO = JobType(name="demo.echo", request=Anything)
 class NoContext:
     """A context of which nothing is asked."""
 
+    async def tell_last(self) -> None:
+        pass
+
     async def close(self) -> None:
         """There is nothing to let go of."""
 

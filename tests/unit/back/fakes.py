@@ -158,8 +158,11 @@ class FakeContext:
     """What a handler is given; notes that it was closed."""
 
     def __init__(self, handle: Callable[..., Awaitable[object]] | None = None) -> None:
-        self.is_closed = False
+        self.is_closed = self.has_told = False
         self._handle = handle
+
+    async def tell_last(self) -> None:
+        self.has_told = not self.is_closed
 
     async def close(self) -> None:
         self.is_closed = True

@@ -44,6 +44,18 @@ async def test_what_was_told_is_not_told_again() -> None:
     assert len(place.work.told) == 1
 
 
+async def test_an_attempt_that_fails_tells_how_far_it_came() -> None:
+    """What it said last is what a person wants to know of it."""
+    place, job, other = Board(), a_job(), a_job()
+    place.board.report(job, 60, "layer 3")
+    place.board.report(other, 10, "")
+
+    await place.board.tell_last(job)
+    await place.board.tell_last(job)
+
+    assert place.work.told == [(job.id, 1, 60, "layer 3")]
+
+
 async def test_an_attempt_that_has_ended_says_no_more() -> None:
     """Its last percent would come after its result."""
     place, job = Board(), a_job()

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -106,5 +107,28 @@ def test_one_handler_in_two_modules_is_one(modules: Modules) -> None:
 
 def test_a_module_that_is_not_there_is_named() -> None:
     """A slip of the pen in the settings."""
-    with pytest.raises(ImportError, match="no_such_module"):
+    with pytest.raises(ImportError, match=r"UKETSUKE_JOB_TYPES: .* no_such_module.* PYTHONPATH"):
         load_job_types(["no_such_module"])
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "match"),
+    [
+        ("import no_such_thing", ImportError, "UKETSUKE_HANDLERS: mine needs no_such_thing"),
+        ("def broken(:", ValueError, "UKETSUKE_HANDLERS: mine: .*mine.py, line 1"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_told_in_one_line(
+    text: str,
+    error: type[Exception],
+    match: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever has just written it must find the place, not our way to it."""
+    (tmp_path / "mine.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+
+    with pytest.raises(error, match=match):
+        load_handlers(["mine"], load_job_types([]))
