@@ -40,6 +40,7 @@ PROGRAMS: Mapping[str, Command] = {
     ),
     "faults": Command(lock=DEV, programs=[["-m", "deploy.local.suite", "--faults"]]),
     "faults-quick": Command(lock=DEV, programs=[["-m", "deploy.local.suite", "--faults-quick"]]),
+    "sabotage": Command(lock=DEV, programs=[["-m", "tests.sabotage.run"]]),
     "lint": Command(
         lock=DEV,
         programs=[["-m", "ruff", "check"], ["-m", "ruff", "format", "--check"]],

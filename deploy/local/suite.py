@@ -40,14 +40,14 @@ def main(words: Sequence[str]) -> int:
         with open_stack(
             folder, fast_and_lossy=True, tcp=True, given=given, say=terminal.say
         ) as stack:
-            return run(words, _handed_down(stack))
+            return run(words, handed_down(stack))
     except StopAsked:
         return _INTERRUPTED
     except CannotStart as error:
         return _without_servers(words, error, is_of_use=faults is None)
 
 
-def _handed_down(stack: Stack) -> dict[str, str]:
+def handed_down(stack: Stack) -> dict[str, str]:
     """Name the servers; by TCP, so that a test can put a proxy in front."""
     return {
         "UKETSUKE_TEST_DATABASE_URL": stack.database_tcp_url or stack.database_url,

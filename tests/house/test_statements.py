@@ -1,17 +1,12 @@
 """The rules of the SQL files: one promise each, asked by name, and nobody's rows but one's own."""
 
-import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 
-from shared.store.migrate import migrate
 from shared.store.sql import FOLDER, statement
 from tests.house.statements import forgets_the_tenant, names, used
-from tests.support.needs import need_setting
 
 OF_ANY_TENANT: Final[Mapping[str, str]] = {
     "accepted": "the ids were made by this very process, a moment ago",
@@ -103,24 +98,6 @@ def test_i11_a_condition_that_is_dropped_is_seen(name: str, condition: str) -> N
 
     assert condition in whole
     assert forgets_the_tenant(whole.replace(condition, ""))
-
-
-@pytest.fixture(scope="module")
-async def schema() -> AsyncIterator[Any]:
-    """An empty database with the schema."""
-    server_url = need_setting("UKETSUKE_TEST_DATABASE_URL")
-    name = f"test_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(server_url)
-    await admin.execute(f'CREATE DATABASE "{name}"')
-    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-    try:
-        await migrate(url)
-        connection = await asyncpg.connect(url)
-        yield connection
-        await connection.close()
-    finally:
-        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        await admin.close()
 
 
 @pytest.mark.servers
