@@ -93,6 +93,29 @@ async def test_poison_among_the_innocent(house: House) -> None:
     assert max(crashes) <= 2
 
 
+async def test_a_worker_and_its_quarantine_drain_at_the_same_time(house: House) -> None:
+    """Each runs a job that outlasts its drain: both are interrupted, and none is lost."""
+    async with a_caller(house) as caller:
+        beside, suspect = [await submitted(caller, "long", seconds=100) for _ in range(2)]
+        await house.fetch("UPDATE jobs SET crashes = 2 WHERE id = $1", suspect)
+        worker = await house.back(drain=6)
+
+        async def both_run() -> bool:
+            return len(says(worker, "job started")) == 2
+
+        await until(both_run, within=30, what="one runs beside others, and one alone")
+        assert await worker.terminate() == 0
+
+    drains = [line["event"] for line in lines(worker) if line["event"] in {"draining", "drained"}]
+    jobs = await house.fetch("SELECT id, state, crashes FROM jobs")
+    assert drains == ["draining"] * 2 + ["drained"] * 2
+    assert says(worker, "quarantine ended by its job") == []
+    assert {(str(job["id"]), job["state"], job["crashes"]) for job in jobs} == {
+        (beside, "queued", 0),
+        (suspect, "queued", 2),
+    }
+
+
 async def supervise(house: House, backs: list[Worker], deaths: list[int | None]) -> None:
     """Start a worker anew whenever one has ended, as whoever runs it for real does."""
     while True:
