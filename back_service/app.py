@@ -13,7 +13,7 @@ from back_service.context import AttemptContext, Tools
 from back_service.fetching import open_fetcher
 from back_service.finishing import Finisher
 from back_service.handlers import documents
-from back_service.leases import Leases
+from back_service.leases import Leases, longest_stall
 from back_service.offload import open_offload
 from back_service.progress import ProgressBoard
 from back_service.quarantine import Quarantine, Suspects
@@ -46,7 +46,7 @@ from shared.store.upkeep import UpkeepStore
 from shared.store.work import WorkStore
 
 _LAST_KNOCKS: Final = 5.0  # seconds
-_STALL: Final = 0.8  # of the lease: gone before the store would say so
+_TOLD: Final = 1.0  # seconds for what takes none
 BUILT_IN_HANDLERS: Final = ("back_service.handlers.demo", "back_service.handlers.documents")
 
 
@@ -139,6 +139,7 @@ async def open_back(
         )
         lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
         lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber, metrics)
+        quarantine = Quarantine(work, pools=settings.pools, clock=clock)
         ground: list[Service] = [
             _watchdog(settings),
             publisher,
@@ -160,13 +161,14 @@ async def open_back(
             sweeper(upkeep, blobs),
             strays(upkeep, blobs, place=os.urandom(1).hex()),  # else restarts favour the first
             *_probes(settings, metrics, outbox, subscriber),
-            Quarantine(work, pools=settings.pools),
+            quarantine,  # waited for after the consumer, told before it: both drain at once
             consumer,
+            Afterwards("quarantine told to leave", quarantine.close, within=_TOLD),
         ]
 
 
 def _watchdog(settings: BackSettings) -> Watchdog:
-    limit = settings.stall_limit or settings.lease * _STALL
+    limit = settings.stall_limit or longest_stall(settings.lease)
     return Watchdog(warn=settings.stall_warning, limit=limit)
 
 

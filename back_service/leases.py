@@ -25,7 +25,19 @@ log = structlog.get_logger()
 _TICK: Final = 0.25  # seconds: how late a timeout may come, and half of how late a cancel
 _MARGIN: Final = 0.2  # of the lease: given up that much before the database would
 _AGAIN: Final = 2.0  # seconds between two tellings: a handler that cleans up must get somewhere
+_RENEWALS: Final = 3  # in a lease
+_SLACK: Final = 0.6  # seconds: of the lease that is left, for a stall to be seen and ended
+_LEAST_STALL: Final = 1.2  # seconds: what a busy machine does to a loop that is well
 _GRACE: Final = 10.0  # seconds for a handler to end after it was told; then its lease may lapse
+
+
+def longest_stall(lease: timedelta) -> timedelta:
+    """Say how long the loop may stand still and no lease lapses, even right before a renewal.
+
+    That cannot be kept for leases of less than about three seconds.
+    """
+    oldest = lease.total_seconds() / _RENEWALS + 2 * _TICK
+    return timedelta(seconds=max(_LEAST_STALL, lease.total_seconds() - oldest - _SLACK))
 
 
 class Cause(Enum):
@@ -104,7 +116,7 @@ class Leases:
     def __init__(self, work: WorkStore, *, lease: timedelta, clock: Clock) -> None:
         self._work, self._clock = work, clock
         self._ttl = lease.total_seconds() * (1 - _MARGIN)
-        self._every = lease.total_seconds() / 3
+        self._every = lease.total_seconds() / _RENEWALS
         self._held: dict[JobId, Held] = {}
 
     def __len__(self) -> int:

@@ -18,8 +18,8 @@ from shared.runtime.logs import LogFormat
 
 PREFIX: Final = "UKETSUKE_"
 
-_NOT_OURS = frozenset({"LOCAL_DIR", "PG_BIN", "RABBITMQ_SBIN", "URL", "TOKEN"})
-"""Names with our prefix that other programs of the project read."""
+_NOT_OURS = frozenset({"LOCAL_DIR", "PG_BIN", "RABBITMQ_SBIN", "URL", "TOKEN", "QUARANTINE_OF"})
+"""Names with our prefix that other programs of the project read, or a worker tells its child."""
 
 
 def _seconds(value: object) -> object:
@@ -140,7 +140,7 @@ class BackSettings(CommonSettings):
     stall_limit: Seconds | None = Field(
         default=None,
         gt=timedelta(0),
-        description="and before the process ends; else four fifths of the lease",
+        description="and before the process ends; else what is left of a lease when it is renewed",
     )
     max_crashes: int = Field(
         default=3, ge=1, description="workers that one job may end before it fails as crash_loop"

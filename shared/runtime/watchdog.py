@@ -1,7 +1,8 @@
-"""End a process whose event loop has stalled, before the store would say that it has.
+"""End a process whose event loop has stalled for longer than a limit.
 
 A thread watches a sign of life that only the loop can give. It counts the time in which it was
-itself awake: a process that was stopped as a whole, and goes on, is judged by its leases.
+itself awake: a process that was stopped as a whole, and goes on, is judged by its leases. What
+lapses how soon is not known here: that is for whoever sets the limit.
 A loop that keeps even this thread from running (one long call of C code that lets nobody else
 in) is ended by the kernel, once it has burnt as much processor time.
 """
@@ -39,7 +40,8 @@ class Watchdog:
     ) -> None:
         self._warn, self._limit = warn.total_seconds(), limit.total_seconds()
         self._leave = leave
-        self._pings = 0
+        self._pings = self._seen = 0
+        self._stalled = self._looked_at = 0.0
         self._is_over = threading.Event()
 
     async def run(self) -> None:
@@ -56,16 +58,20 @@ class Watchdog:
             faulthandler.unregister(signal.SIGPROF)
             self._is_over.set()
 
+    def look(self, now: float) -> float:
+        """Answer for how many seconds no sign of life has come; the log is told once a stall."""
+        before = self._stalled
+        passed = min(now - self._looked_at, _AT_MOST)
+        self._stalled = 0.0 if self._seen != self._pings else before + passed
+        self._seen, self._looked_at = self._pings, now
+        if before < self._warn <= self._stalled:
+            log.error("loop stalled", seconds=round(self._stalled, 1), exception=_stacks())
+        return self._stalled
+
     def _watch(self) -> None:
-        seen, stalled, looked_at = self._pings, 0.0, time.monotonic()
+        self._looked_at = time.monotonic()
         while not self._is_over.wait(_LOOK):
-            now = time.monotonic()
-            before = stalled
-            stalled = 0.0 if seen != self._pings else stalled + min(now - looked_at, _AT_MOST)
-            seen, looked_at = self._pings, now
-            if before < self._warn <= stalled:
-                log.error("loop stalled", seconds=round(stalled, 1), exception=_stacks())
-            if stalled >= self._limit:
+            if self.look(time.monotonic()) >= self._limit:
                 log.error("loop stalled for too long: this process ends", exit_code=STALLED)
                 self._leave(STALLED)
                 return

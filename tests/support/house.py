@@ -133,6 +133,7 @@ class House:
             "UKETSUKE_AMQP_URL": self.amqp_url,
             "UKETSUKE_BLOB_DIR": str(self.folder / "blobs"),
             "PYTHONPATH": str(_ROOT),
+            "UKETSUKE_STALL_LIMIT": "20",  # a busy machine holds up loops that are well
             "UKETSUKE_PRELOAD": "no",  # most tests read no document, and start many workers
         }
         log = self.folder / f"{module}-{len(self._workers)}.log"
