@@ -55,8 +55,8 @@ SERVICES: Final = (
         id="S19",
         breaks="a process whose loop has stalled goes on as if alive",
         file="shared/runtime/watchdog.py",
-        text="if stalled >= self._limit:",
-        instead="if stalled >= self._limit * 1_000:",
+        text="if self.look(time.monotonic()) >= self._limit:",
+        instead="if self.look(time.monotonic()) >= self._limit * 1_000:",
         tests=("tests/unit/runtime/test_watchdog.py::test_too_long_a_stall_ends_the_process",),
     ),
     Defect(
