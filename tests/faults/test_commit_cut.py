@@ -17,7 +17,12 @@ from tests.support.fault_proxy import open_proxy
 from tests.support.house import House
 from tests.support.postgres_cut import PostgresCut
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.servers, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.quick,
+    pytest.mark.servers,
+    pytest.mark.timeout(180),
+]
 
 _PATH = "/api/probes/step"
 _SUBMIT = "INSERT INTO jobs ("  # what the commit of a submit carries, and no other
