@@ -140,7 +140,8 @@ class Invalid(Refusal):
     title = "The request is not valid"
 
     def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
-        super().__init__("; ".join(f"{e['pointer']}: {e['detail']}" for e in errors[:3]))
+        told = (": ".join(filter(None, (e["pointer"], e["detail"]))) for e in errors[:3])
+        super().__init__("; ".join(told))
         self._errors = errors
 
     @property

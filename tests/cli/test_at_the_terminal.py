@@ -1,27 +1,42 @@
 """The command line as a process: on a terminal, under Ctrl-C, as ``python -m uketsuke``."""
 
 import asyncio
+import io
 import os
+import re
+import shlex
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
+import pytest
 from aiohttp import web
+from rich.console import Console
 
 from tests.client.desk import Desk, Reply, stalls
 from tests.client.documents import a_history, a_job_id, a_status
+from uketsuke.cli.show import Bars, Screen
+from uketsuke.documents import read_status
+
+PAINT: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+RETRYING: Final[dict[str, Any]] = {
+    "attempt": 2,
+    "maxAttempts": 4,
+    "message": "booked 2030-0002",
+    "error": "the ledger is busy",
+}
 
 
 @asynccontextmanager
 async def started(
-    desk: Desk, *words: str, stdout: int = PIPE, stderr: int = PIPE
+    desk: Desk, *words: str, stdout: int = PIPE, stderr: int = PIPE, columns: int = 120
 ) -> AsyncIterator[Process]:
     """Run the command line as a process of its own; it does not outlive the test."""
     known = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    environment = known | {"UKETSUKE_URL": desk.url, "TERM": "xterm", "COLUMNS": "120"}
+    environment = known | {"UKETSUKE_URL": desk.url, "TERM": "xterm", "COLUMNS": str(columns)}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "uketsuke", *words, env=environment, stdout=stdout, stderr=stderr
     )
@@ -58,7 +73,8 @@ async def test_ctrl_c_ends_the_watch_cancels_nothing_and_says_how_to_go_on(desk:
 
     assert b"40%" in first
     assert process.returncode == 130
-    assert f"uketsuke watch {job_id} --after 2".encode() in err
+    again = shlex.split(err.decode().splitlines()[-1])
+    assert again == [sys.executable, "-m", "uketsuke", "watch", job_id, "--after", "2"]
     assert b"Traceback" not in err
     assert out == b""
     assert desk.of("DELETE") == []
@@ -100,6 +116,39 @@ async def test_on_a_terminal_there_are_bars_and_colours(desk: Desk) -> None:
     assert '"text": "ok"' in screen
 
 
+@pytest.mark.parametrize("columns", [80, 100])
+async def test_a_list_shows_whole_ids_on_any_terminal(desk: Desk, columns: int) -> None:
+    """An id is there to be copied; what is long beside it gives way."""
+    names = [a_job_id() for _ in range(3)]
+    for name in names:
+        desk.tells(a_status(name, 1, type="documents.process", tags=["of-the-month"]))
+
+    screen = await seen_on_a_terminal(desk, "list", columns=columns)
+
+    assert all(name in screen for name in names)
+    assert max(map(len, PAINT.sub("", screen).splitlines())) <= columns
+
+
+async def test_an_empty_list_says_so_to_a_person(desk: Desk) -> None:
+    """A line of headings over nothing looks like a fault."""
+    assert "no jobs" in await seen_on_a_terminal(desk, "list")
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_wait_for_the_next_attempt_says_which_failed_and_why(*, is_terminal: bool) -> None:
+    """The message of an attempt that is over says nothing of the wait that came after."""
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=is_terminal, width=200)
+    again = read_status(a_status(a_job_id(), 2, "retrying", **RETRYING))
+
+    with Bars(console, Screen(as_json=False)) as bars:
+        bars.show(again)
+
+    said = screen.getvalue()
+    assert "attempt 2 of 4: the ledger is busy" in said
+    assert "booked" not in said
+
+
 async def test_in_a_pipe_there_is_plain_text(desk: Desk) -> None:
     """No bar, no colour, no cursor tricks: fit for a log."""
     job_id = desk.tells(*a_history())
@@ -124,6 +173,15 @@ async def test_a_pipe_that_closes_early_is_no_drama(desk: Desk) -> None:
         _, err = await process.communicate()
 
     assert b"Traceback" not in err
+
+
+async def seen_on_a_terminal(desk: Desk, *words: str, columns: int = 120) -> str:
+    leader, follower = os.openpty()
+    async with started(desk, *words, stdout=follower, stderr=follower, columns=columns) as process:
+        os.close(follower)
+        screen = await asyncio.to_thread(read_to_the_end, leader)
+        await process.wait()
+    return screen
 
 
 def read_to_the_end(leader: int) -> str:

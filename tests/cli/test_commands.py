@@ -330,6 +330,18 @@ async def test_a_refused_request_is_code_2_and_names_the_member(desk: Desk, run:
     assert "TrackID track-9" in ran.err
 
 
+async def test_a_fault_of_the_whole_request_is_told_without_an_empty_place(
+    desk: Desk, run: Runs
+) -> None:
+    """Where no member is at fault, none is named, nor half of one."""
+    faults = [{"pointer": "", "detail": "name the document"}]
+    desk.script["submit"].append(refuses(422, "invalid", errors=faults))
+
+    ran = await run("submit", "demo.echo")
+
+    assert "error: name the document" in ran.err
+
+
 async def test_unknown_and_gone_are_code_4(desk: Desk, run: Runs) -> None:
     """Also a job type that nobody knows."""
     gone = a_job_id()
@@ -343,11 +355,13 @@ async def test_unknown_and_gone_are_code_4(desk: Desk, run: Runs) -> None:
 
 
 async def test_nobody_there_is_code_3_within_seconds(run: Runs, unused_tcp_port: int) -> None:
-    """And the message says where nobody was."""
+    """And the message says where nobody was, and how to name another place."""
     ran = await run("status", a_job_id(), "--url", f"http://127.0.0.1:{unused_tcp_port}")
 
     assert ran.code == 3
     assert str(unused_tcp_port) in ran.err
+    assert "--url" in ran.err
+    assert "UKETSUKE_URL" in ran.err
 
 
 async def test_a_stranger_on_that_port_is_code_3(desk: Desk, run: Runs) -> None:

@@ -20,13 +20,14 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from shared.contract.states import State
 from shared.contract.status import dump
 from uketsuke.client import Client, Status, Ticket
 from uketsuke.documents import file_links
-from uketsuke.errors import BadAnswer, clean
+from uketsuke.errors import BadAnswer, Unreachable, clean
 
 _STYLES: Final = {
     "completed": "green",
@@ -36,6 +37,9 @@ _STYLES: Final = {
     "processing": "cyan",
 }
 _COLUMNS: Final = ("job", "type", "status", "progress", "created", "key", "tags")
+_MAY_BE_EMPTY: Final = frozenset({"key", "tags"})
+_UNCUT: Final = frozenset({"job", "status", "progress"})
+_WIDE: Final = 100  # columns of a terminal where a time fits on one line
 
 
 class Screen:
@@ -60,6 +64,8 @@ class Screen:
         said = Text.assemble(("error: ", "bold red"), clean(error))
         for note in getattr(error, "__notes__", ()):
             said.append(f"  [{clean(note)}]", style="dim")
+        if isinstance(error, Unreachable):
+            said.append("  (another address: --url, or UKETSUKE_URL)", style="dim")
         self._err.print(said, soft_wrap=True)
 
     def ticket(self, ticket: Ticket, client: Client) -> None:
@@ -138,10 +144,7 @@ class Screen:
             for row in rows:
                 typer.echo("\t".join(clean(cell) for cell in row))
             return
-        table = Table(*_COLUMNS, box=None, header_style="dim", pad_edge=False)
-        for row in rows:
-            table.add_row(*(Text(clean(cell)) for cell in row), style=_STYLES.get(row[2], ""))
-        self._out.print(table)
+        self._out.print(_table(rows, self._out.width) if rows else Text("no jobs", style="dim"))
 
     def bars(self) -> "Bars":
         return Bars(self._err, self)
@@ -163,10 +166,10 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.fields[job]}", style="dim"),
-            BarColumn(),
+            BarColumn(bar_width=16),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold")),
             console=console,
             disable=not self._is_live,
         )
@@ -184,14 +187,14 @@ class Bars:
         elif self._is_live:
             self._move(status)
         else:
-            said = (str(status.job_id), _standing(status), clean(status.message or ""))
+            said = (str(status.job_id), _standing(status), _said(status))
             self._console.print(Text("  ".join(said).rstrip()), soft_wrap=True)
 
     def _move(self, status: Status) -> None:
         name = str(status.job_id)
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task("", total=100, job=name)
-        described = f"{_standing(status, percent=False)}  {clean(status.message or '', 60)}"
+        described = f"{_standing(status, percent=False)}  {_said(status, 80)}"
         self._progress.update(
             self._tasks[name], completed=status.progress, description=described.rstrip()
         )
@@ -201,6 +204,36 @@ def _standing(status: Status, *, percent: bool = True) -> str:
     fine = f" ({status.state})" if status.state not in ("", status.status, "running") else ""
     share = f" {status.progress:.0f}%" if percent and not status.has_ended else ""
     return clean(f"{status.status}{fine}{share}", 60)
+
+
+def _said(status: Status, longest: int = 500) -> str:
+    """Tell the newest of a job: what it said last, or why it has to begin again."""
+    if status.state != State.RETRYING or not status.error:
+        return clean(status.message or "", longest)
+    return clean(f"attempt {_of(status.attempt, status.max_attempts)}: {status.error}", longest)
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> Table:
+    """Lay *rows* out so that an id is never cut: who reads it wants to copy it."""
+    uncut = _UNCUT | {"created"} if width >= _WIDE else _UNCUT
+    shown = [
+        at
+        for at, name in enumerate(_COLUMNS)
+        if name not in _MAY_BE_EMPTY or any(row[at] for row in rows)
+    ]
+    columns = (
+        Column(
+            _COLUMNS[at],
+            no_wrap=_COLUMNS[at] in uncut,
+            overflow="fold",
+            min_width=36 if _COLUMNS[at] == "job" else None,
+        )
+        for at in shown
+    )
+    table = Table(*columns, box=None, header_style="dim", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(clean(row[at])) for at in shown), style=_STYLES.get(row[2], ""))
+    return table
 
 
 def _columns(status: Status) -> tuple[str, ...]:

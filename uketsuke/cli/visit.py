@@ -6,11 +6,13 @@ Every trouble is one line on stderr. Ctrl-C ends the visit, never a job.
 import asyncio
 import os
 import shlex
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
+from pathlib import Path
 from typing import Final
 
 import typer
@@ -84,7 +86,7 @@ class Visit:
         """Write a command that goes to the same service."""
         known = os.environ.get(URL_VARIABLE, DEFAULT_URL)
         where = () if self.url == known else ("--url", self.url)
-        return shlex.join(("uketsuke", *words, *where))
+        return shlex.join((*_program(sys.argv[0]), *words, *where))
 
     def run(self, work: Callable[[], Awaitable[ExitCode]]) -> None:
         """Do *work*, and end the command with what came of it."""
@@ -101,6 +103,12 @@ class Visit:
             self.screen.trouble(error)
             code = ExitCode.WRONG
         raise typer.Exit(code)
+
+
+def _program(started_as: str) -> tuple[str, ...]:
+    """Name what a person can type again: the script, where there is one that was started."""
+    is_script = Path(started_as).name == "uketsuke"
+    return (started_as,) if is_script else (sys.executable, "-m", "uketsuke")
 
 
 async def _awaited(work: Callable[[], Awaitable[ExitCode]]) -> ExitCode:
