@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import platform
 import subprocess
-import sys
 import sysconfig
 import venv
 from collections.abc import Iterator, Sequence
@@ -35,6 +34,7 @@ def ensure(lock: Path, say: record.Say, home: Path = record.ROOT / ".venv") -> P
     python = home / "bin" / "python"
     stamp = home / f"installed-{lock.stem}"
     if _reads(stamp) == _fingerprint(lock, home) and _runs(python):
+        _show_the_project(home)
         return python
     with _one_at_a_time(say):
         if not _runs(python):
@@ -43,7 +43,19 @@ def ensure(lock: Path, say: record.Say, home: Path = record.ROOT / ".venv") -> P
         if _reads(stamp) != wanted:
             _install(python, lock, say)
             stamp.write_text(wanted)
+    _show_the_project(home)
     return python
+
+
+def _show_the_project(home: Path) -> None:
+    """Let programs outside this folder import it; an environment that is lent stays as it is."""
+    if home.is_symlink():
+        return
+    for packages in home.glob("lib/python3*/site-packages"):
+        file, root = packages / "uketsuke-project.pth", f"{record.ROOT}\n"
+        if _reads(file) != root:
+            with contextlib.suppress(OSError):
+                file.write_text(root)
 
 
 def _fingerprint(lock: Path, home: Path) -> str:
@@ -110,8 +122,7 @@ def _install(python: Path, lock: Path, say: record.Say) -> None:
     uv = str(python.with_name("uv"))
     with contextlib.suppress(CannotInstall, OSError):
         _run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", UV])
-        quiet = [] if sys.stderr.isatty() else ["-q"]
-        _run([uv, "pip", *pinned, *quiet, "--python", python])
+        _run([uv, "pip", *pinned, "--quiet", "--python", python])
         return
     say("uv could not; pip does the same, in one to three minutes …")
     _run([python, "-m", "pip", *pinned, "--disable-pip-version-check", "--progress-bar", "off"])

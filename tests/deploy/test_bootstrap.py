@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -216,6 +217,44 @@ def test_an_interrupted_installation_is_done_again(
     ensure(lock)
 
     assert workshop.installed == ["run.lock"]
+
+
+def test_a_program_anywhere_can_import_the_project(
+    workshop: Workshop, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller's program lies in the caller's folder; an older environment is mended, once."""
+    home = lock.with_name("environment")
+    venv.EnvBuilder(symlinks=True).create(home)
+    monkeypatch.setattr(virtualenv, "_runs", lambda _python: True)
+    ensure(lock)
+    (file,) = home.glob("lib/python3*/site-packages/uketsuke-project.pth")
+    file.unlink()
+
+    python = ensure(lock)
+    written = file.stat().st_mtime_ns
+    ensure(lock)
+
+    assert file.stat().st_mtime_ns == written
+    assert workshop.installed == ["run.lock"]
+    asks = "import importlib.util; print(importlib.util.find_spec('uketsuke').origin)"
+    told = subprocess.run(
+        [python, "-c", asks], capture_output=True, check=True, cwd=lock.parent, text=True
+    )
+    assert Path(told.stdout.strip()) == record.ROOT / "uketsuke" / "__init__.py"
+
+
+def test_an_environment_that_is_lent_is_left_alone(
+    workshop: Workshop, lock: Path, tmp_path: Path
+) -> None:
+    """Another copy of the project may share it by a link; whose it is stays so."""
+    packages = tmp_path / "theirs" / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    (tmp_path / "environment").symlink_to(tmp_path / "theirs")
+
+    ensure(lock)
+
+    assert workshop.installed == ["run.lock"]
+    assert list(packages.iterdir()) == []
 
 
 def test_without_pip_and_packages_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

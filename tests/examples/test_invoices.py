@@ -180,12 +180,23 @@ async def test_book_does_not_repeat_what_is_refused_for_good(
     assert "2030-0001" in failed.value.message
 
 
+def a_match(catalogue: Catalogue, *, open_invoices: int, paid: int) -> Any:
+    """Ask for the last *paid* of so many invoices: powers of two add up in one way only."""
+    cents = [2**at for at in range(open_invoices)]
+    return catalogue["invoices.match"].request.model_validate(
+        {
+            "paymentCents": sum(cents[-paid:]),
+            "openInvoices": [{"number": str(each), "cents": each} for each in cents],
+        }
+    )
+
+
 def test_match_finds_what_was_paid_and_tells_how_far_it_is(
     catalogue: Catalogue, handlers: Mapping[str, Handler], tmp_path: Path
 ) -> None:
-    """The example's own question has one answer, and progress only ever grows."""
+    """A question that can be answered is, and progress only ever grows."""
     context = PlainChildContext(folder=tmp_path)
-    request = request_of(catalogue, "match")
+    request = a_match(catalogue, open_invoices=20, paid=11)
 
     result: Any = handlers["invoices.match"](context, request)
 
@@ -194,6 +205,17 @@ def test_match_finds_what_was_paid_and_tells_how_far_it_is(
     percents = [percent for percent, _ in context.told]
     assert percents == sorted(percents)
     assert len(percents) > 20
+
+
+def test_the_match_of_the_readme_has_to_try_everything(catalogue: Catalogue) -> None:
+    """There must be time for Ctrl-C and a cancel: no sum of whole tens is one cent off."""
+    request = request_of(catalogue, "match")
+    cents = [invoice.cents for invoice in request.open_invoices]
+
+    assert len(cents) == 24
+    assert {each % 10 for each in cents} == {0}
+    assert request.payment_cents % 10
+    assert request.payment_cents < sum(cents)
 
 
 @pytest.mark.parametrize(
@@ -223,14 +245,14 @@ def test_match_goes_on_at_its_checkpoint(
 ) -> None:
     """What an interrupted attempt has tried is not tried again."""
     first, second = PlainChildContext(folder=tmp_path), PlainChildContext(folder=tmp_path)
-    request = request_of(catalogue, "match")
+    request = a_match(catalogue, open_invoices=16, paid=9)
     handlers["invoices.match"](first, request)
     second.checkpoint = first.saved[-1]
 
     handlers["invoices.match"](second, request)
 
-    assert first.saved == list(range(1, 13))
-    assert second.saved == [12]
+    assert first.saved == list(range(1, 10))
+    assert second.saved == [9]
     assert second.told[0][0] > 50
 
 
