@@ -5,13 +5,16 @@ asked to stop, 1 when something fell.
 """
 
 import argparse
+import errno
 import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from deploy.local import probes, processes, record, services, terminal
 from deploy.local.processes import CannotStart
@@ -19,6 +22,9 @@ from deploy.local.services import Service
 from deploy.local.stack import AlreadyRunning, Given, Stack, open_stack
 from deploy.local.terminal import StopAsked, Stops
 
+_Number = TypeVar("_Number", int, float)
+_DEFAULT_PORT = 8080
+_URL_THE_CALLERS_TRY = f"http://127.0.0.1:{_DEFAULT_PORT}"
 _READY_WITHIN = 60.0
 _DRAIN_SECONDS = 25.0  # the services' own default
 _AFTER_DRAIN = 10.0
@@ -27,12 +33,13 @@ _BANNER = """
 
     address                    {url}
     data, kept for next time   {folder}
+    process of this launcher   {pid}
 
   Try, in another terminal:
 
     curl -s {url}/api/demo/sleep -H 'Content-Type: application/json' -d '{{"seconds": 5}}'
     make demo
-    .venv/bin/python -m uketsuke watch JOB_ID
+    .venv/bin/python -m uketsuke watch JOB_ID{elsewhere}
 
   Ctrl-C here, or `make stop`, stops everything in order.
 """
@@ -89,26 +96,46 @@ def _plan(words: Sequence[str] | None, folder: Path, environ: Mapping[str, str])
     reader.add_argument("--front", default="front_service", help="a module")
     reader.add_argument("--back", default="back_service", help="a module")
     modules = reader.parse_args(words)
-    try:
-        port = int(environ.get("UKETSUKE_PORT") or 8080)
-        drain = float(environ.get("UKETSUKE_DRAIN") or _DRAIN_SECONDS)
-    except ValueError as error:
-        raise CannotStart(f"UKETSUKE_PORT and UKETSUKE_DRAIN are numbers: {error}") from error
+    port = _number(environ, "UKETSUKE_PORT", int, _DEFAULT_PORT)
+    drain = _number(environ, "UKETSUKE_DRAIN", float, _DRAIN_SECONDS)
     if not 0 < port < 1 << 16:
-        raise CannotStart(f"UKETSUKE_PORT={port} is no port.")
+        raise CannotStart(f"UKETSUKE_PORT={port} is no port: they go from 1 to 65535.")
     host = environ.get("UKETSUKE_HOST") or "127.0.0.1"
     return Plan(folder=folder, host=host, port=port, drain=drain, **vars(modules))
+
+
+def _number(
+    environ: Mapping[str, str], name: str, kind: type[_Number], default: _Number
+) -> _Number:
+    text = environ.get(name)
+    try:
+        return kind(text) if text else default
+    except ValueError:
+        raise CannotStart(f"{name}={text} is no number.") from None
 
 
 def _refuse_what_cannot_work(plan: Plan) -> None:
     """Say what is wrong before anything is started."""
     if record.is_held(plan.folder):
         raise AlreadyRunning
-    if not processes.is_free(plan.port, plan.host):
-        raise CannotStart(
-            f"Port {plan.port} of {plan.host} cannot be had: most likely another program listens"
-            f" there. Choose another: UKETSUKE_PORT={plan.port + 1} make run"
+    if obstacle := processes.obstacle(plan.port, plan.host):
+        raise CannotStart(_no_place(plan, obstacle))
+
+
+def _no_place(plan: Plan, obstacle: OSError) -> str:
+    """Say why nobody can listen where *plan* says, and what to do."""
+    if isinstance(obstacle, socket.gaierror) or obstacle.errno == errno.EADDRNOTAVAIL:
+        return (
+            f"UKETSUKE_HOST={plan.host} is no address of this machine."
+            " 127.0.0.1 is for this machine alone, 0.0.0.0 for all that reach it."
         )
+    taken = obstacle.errno == errno.EADDRINUSE
+    why = "another program listens there" if taken else obstacle.strerror
+    another = plan.port + 1 if taken else _DEFAULT_PORT
+    return (
+        f"Port {plan.port} of {plan.host} cannot be had: {why}."
+        f" Choose another: UKETSUKE_PORT={another} make run"
+    )
 
 
 def _already_running(folder: Path) -> str:
@@ -127,7 +154,8 @@ def _serve(plan: Plan, stack: Stack, stops: Stops, began: float) -> int:
             running.append(Service(name, module, environment, record.ROOT))
         _watch(plan, stack, running, began)
     except StopAsked:
-        terminal.say("stopping in order (Ctrl-C once more to hurry) …")
+        time_left = f"running jobs have up to {plan.drain:g} s"
+        terminal.say(f"stopping in order; {time_left} (Ctrl-C once more to hurry) …")
     finally:
         stops.begin()
         patience = plan.drain + _AFTER_DRAIN
@@ -154,8 +182,15 @@ def _watch(plan: Plan, stack: Stack, running: Sequence[Service], began: float) -
 
     services.watch(alive, until=is_ready)
     seconds = time.monotonic() - began
-    terminal.show(_BANNER.format(seconds=seconds, url=plan.url, folder=plan.folder))
+    terminal.show(_banner(plan, seconds))
     services.watch(alive, until=lambda: False)
+
+
+def _banner(plan: Plan, seconds: float) -> str:
+    elsewhere = "" if plan.url == _URL_THE_CALLERS_TRY else f" --url {plan.url}"
+    return _BANNER.format(
+        seconds=seconds, url=plan.url, folder=plan.folder, pid=os.getpid(), elsewhere=elsewhere
+    )
 
 
 def _exit_code_of(service: Service) -> Callable[[], int | None]:

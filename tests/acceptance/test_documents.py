@@ -1,11 +1,13 @@
 """The demo document from the upload to its report, through the real services."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from deploy.local import demo
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.servers]
@@ -61,3 +63,20 @@ async def test_a_bad_document_fails_with_words_that_help(pair: str) -> None:
     assert status["problem"]["code"] == "document_broken"
     assert status["attempt"] == 1
     assert "pdf" in status["error"]
+
+
+async def test_the_demo_shows_the_summary_the_links_and_the_way_to_the_files(
+    pair: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A page of JSON would push what a newcomer came to see off the screen."""
+    monkeypatch.setenv("UKETSUKE_URL", pair)
+
+    assert await asyncio.to_thread(demo.main) == 0
+
+    said, way = capfd.readouterr()
+    for name in ("reception-desk.pdf", "reception_desk.txt"):
+        assert f"document=examples/demo/{name} --watch" in said
+    assert said.count("--save reports") == 2
+    assert f"reports[0].url  {pair}/api/blobs/" in said
+    assert len(said.splitlines()) < 40
+    assert way.count("completed") == 2

@@ -1,14 +1,16 @@
 """``make run``: the order of starting and stopping, and what it says when it cannot."""
 
 import os
+import re
 import signal
 import socket
 from pathlib import Path
 
 import pytest
 
-from deploy.local import commands, demo, processes, record, suite
+from deploy.local import commands, demo, processes, record, run, suite
 from tests.deploy.conftest import Launch, Launcher
+from uketsuke.cli.visit import DEFAULT_URL
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(90)]
 
@@ -28,6 +30,7 @@ def test_asked_to_stop_it_stops_front_then_back_each_once(
     code = launcher.ends(wish)
 
     assert code == 0
+    assert launcher.says("stopping in order; running jobs have up to 25 s (Ctrl-C once more")
     endings = [line for line in launcher.lines if line.endswith((" front ends", " back ends"))]
     assert endings == ["front │ front ends", " back │ back ends"]
 
@@ -41,6 +44,18 @@ def test_it_says_where_things_are_and_what_to_try(launch: Launch) -> None:
     said = "\n".join(launcher.lines)
     for needed in (f"http://127.0.0.1:{launcher.port}/api/", "curl -s", "make demo", "watch"):
         assert needed in said
+    assert re.search(
+        rf"-m uketsuke watch JOB_ID --url http://127.0.0.1:{launcher.port}$", said, re.MULTILINE
+    )
+    assert re.search(rf"process of this launcher +{launcher.process.pid}$", said, re.MULTILINE)
+
+
+def test_where_the_command_line_looks_by_itself_it_need_not_be_told(tmp_path: Path) -> None:
+    """The first line that is copied should be as short as it can."""
+    plan = run._plan([], tmp_path, {})
+
+    assert plan.url == DEFAULT_URL
+    assert "--url" not in run._banner(plan, 1.0)
 
 
 def test_what_the_user_set_reaches_the_services(launch: Launch) -> None:
@@ -141,15 +156,28 @@ def test_a_killed_launcher_takes_its_services_along(launch: Launch) -> None:
     assert is_ready(again)
 
 
-@pytest.mark.parametrize("port", ["no number", "0", "70000"])
-def test_a_port_that_is_none_is_refused(launch: Launch, port: str) -> None:
-    """A slip in a variable must not be answered with a traceback."""
-    launcher = launch(UKETSUKE_PORT=port)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("UKETSUKE_PORT", "abc"),
+        ("UKETSUKE_PORT", "0"),
+        ("UKETSUKE_PORT", "70000"),
+        ("UKETSUKE_DRAIN", "soon"),
+        ("UKETSUKE_HOST", "192.0.2.1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named_in_one_line(
+    launch: Launch, name: str, text: str
+) -> None:
+    """That one, and no other: a slip in a variable is quickly mended by who knows which."""
+    launcher = launch(**{name: text})
 
     assert launcher.ends() == 1
 
     assert len(launcher.lines) == 1
-    assert "UKETSUKE_PORT" in launcher.lines[0]
+    assert f"{name}={text} is no " in launcher.lines[0]
+    assert launcher.lines[0].count("UKETSUKE_") == 1
+    assert "literal" not in launcher.lines[0]
 
 
 def test_it_is_stopped_from_another_terminal(
