@@ -249,8 +249,6 @@ class Consumer:
             return
         self._teller.tell(rows=claimed.rows)
         await ack_all(knock.delivery for knock in late)
-        for job_id in ids:
-            log.debug("job offered to other workers", job_id=str(job_id))
         log.info("jobs offered to other workers", jobs=len(ids))
 
     async def _leave(self) -> None:

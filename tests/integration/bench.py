@@ -100,12 +100,16 @@ class Bench:
         past = "lease_until = clock_timestamp() - interval '1 second'"
         await self.sql(f"UPDATE jobs SET {past} WHERE id = ANY($1)", job_ids)  # noqa: S608  ours
 
-    async def let_expire(self, *job_ids: JobId) -> None:
+    async def use_up(self, *job_ids: JobId) -> None:
         """Let the hour that jobs had be over; so long is what a replay would give them again."""
         await self.sql(
             "UPDATE job_events SET at = at - interval '1 hour' WHERE job_id = ANY($1)", job_ids
         )
         await self.sql("UPDATE jobs SET deadline = clock_timestamp() WHERE id = ANY($1)", job_ids)
+
+    async def let_expire(self, *job_ids: JobId) -> None:
+        """Let that hour be over, and have it noticed."""
+        await self.use_up(*job_ids)
         await self.upkeep.expire()
 
     async def forget_knocks(self) -> None:

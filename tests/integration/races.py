@@ -125,10 +125,7 @@ async def due_now(bench: Bench, job_id: JobId) -> None:
 
 
 async def overdue(bench: Bench, job_id: JobId) -> None:
-    await bench.sql(
-        "UPDATE job_events SET at = at - interval '1 hour' WHERE job_id = $1", job_id
-    )  # so that a replay gives it an hour again
-    await bench.sql("UPDATE jobs SET deadline = clock_timestamp() WHERE id = $1", job_id)
+    await bench.use_up(job_id)
 
 
 async def outlived(bench: Bench) -> None:
