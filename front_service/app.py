@@ -13,6 +13,7 @@ from front_service import keys
 from front_service.admission import Admission, Admits, Posts
 from front_service.backlog import Backlog
 from front_service.control import Changes, Control, Sends, Tells
+from front_service.described.library import Library
 from front_service.heads import Heads
 from front_service.health import Readiness
 from front_service.identity import Doorkeeper
@@ -162,7 +163,9 @@ def build_front(
         max_age=settings.max_age,
         egress=settings.egress,
     )
-    app.add_routes(ROUTES)
+    app[keys.LIBRARY] = Library(ROUTES, catalogue)
+    for route in ROUTES:
+        route.mount(app.router)
     server = HttpServer(
         app,
         host=settings.host,

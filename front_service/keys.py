@@ -6,6 +6,7 @@ from aiohttp import web
 
 from front_service.admission import Admission
 from front_service.control import Control
+from front_service.described.library import Library
 from front_service.health import Readiness
 from front_service.identity import Principal
 from front_service.lookup import Lookup
@@ -16,6 +17,7 @@ from shared.runtime.settings import FrontSettings
 
 ADMISSION: Final = web.AppKey("admission", Admission)
 CONTROL: Final = web.AppKey("control", Control)
+LIBRARY: Final = web.AppKey("library", Library)
 LOOKUP: Final = web.AppKey("lookup", Lookup)
 UPLOADS: Final = web.AppKey("uploads", Uploads)
 STREAMS: Final = web.AppKey("streams", Streams)

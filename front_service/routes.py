@@ -1,34 +1,33 @@
-"""The whole API on one screen."""
+"""The whole API on one screen: where, what serves it, and what it says of itself."""
 
-from functools import partial
 from typing import Final
 
-from aiohttp import web
-
-from front_service.api import blobs, health, jobs
-from front_service.api.bodies import asked_later
+from front_service.api import blobs, descriptions, health, jobs
+from front_service.api.route import delete, get, post
 from front_service.api.submit import submit
+from front_service.described import blobs as of_blobs
+from front_service.described import jobs as of_jobs
+from front_service.described import service as of_service
+from front_service.described import streams as of_streams
 from front_service.push import sse, websocket
 
-_get: Final = partial(web.get, expect_handler=asked_later)
-_post: Final = partial(web.post, expect_handler=asked_later)
-_delete: Final = partial(web.delete, expect_handler=asked_later)
-
-ROUTES = (
-    _get("/livez", health.livez),
-    _get("/readyz", health.readyz),
-    _get("/metrics", health.metrics),
-    _get("/jobs/{id}", websocket.watch, allow_head=False),
-    _get("/api/jobs", jobs.list_jobs),
-    _get("/api/jobs/{id}", jobs.status),
-    _delete("/api/jobs/{id}", jobs.cancel),
-    _post("/api/jobs/{id}/replay", jobs.replay),
-    _post("/api/jobs/{id}/release", jobs.release),
-    _get("/api/jobs/{id}/events", sse.events, allow_head=False),
-    _post("/api/blobs", blobs.upload),
-    _get("/api/blobs/{id}", blobs.download),
-    _post("/api/{collection}/{action}", submit),
-    _get("/api/{collection}/status/{id}", jobs.status),
-    _get("/api/{collection}/result/{id}", jobs.result),
-    _post("/api/{collection}/cancel/{id}", jobs.cancel),
+ROUTES: Final = (
+    get("/livez", health.livez, of_service.LIVEZ),
+    get("/readyz", health.readyz, of_service.READYZ),
+    get("/metrics", health.metrics, of_service.METRICS),
+    get("/openapi.json", descriptions.openapi, of_service.OPENAPI),
+    get("/asyncapi.json", descriptions.asyncapi, of_service.ASYNCAPI),
+    get("/jobs/{id}", websocket.watch, of_streams.SOCKET, also_head=False),
+    get("/api/jobs", jobs.list_jobs, of_jobs.LIST),
+    get("/api/jobs/{id}", jobs.status, of_jobs.JOB),
+    delete("/api/jobs/{id}", jobs.cancel, of_jobs.DELETE),
+    post("/api/jobs/{id}/replay", jobs.replay, of_jobs.REPLAY),
+    post("/api/jobs/{id}/release", jobs.release, of_jobs.RELEASE),
+    get("/api/jobs/{id}/events", sse.events, of_streams.EVENTS, also_head=False),
+    post("/api/blobs", blobs.upload, of_blobs.UPLOAD),
+    get("/api/blobs/{id}", blobs.download, of_blobs.DOWNLOAD),
+    post("/api/{collection}/{action}", submit, of_jobs.SUBMIT),
+    get("/api/{collection}/status/{id}", jobs.status, of_jobs.STATUS),
+    get("/api/{collection}/result/{id}", jobs.result, of_jobs.RESULT),
+    post("/api/{collection}/cancel/{id}", jobs.cancel, of_jobs.CANCEL),
 )

@@ -10,6 +10,8 @@ from typing import Any
 import aiohttp
 
 from front_service.app import Front, Ground, build_front
+from front_service.described.openapi import OpenApi
+from front_service.routes import ROUTES
 from shared.blobs.store import open_blobs
 from shared.contract.errors import Unavailable
 from shared.contract.ids import JobId, parse_uuid
@@ -18,6 +20,10 @@ from shared.runtime.serving import serve
 from shared.runtime.settings import FrontSettings
 from tests.front.job_types import CATALOGUE
 from tests.front.memory import Loudspeaker, MemoryPost, MemoryStore
+from tests.support.conformance import Conformance, watchful
+
+CONFORMANCE = Conformance(OpenApi(ROUTES, CATALOGUE).document())
+"""Every answer of a desk is held against what the service says of itself."""
 
 
 def settings(**values: Any) -> FrontSettings:
@@ -91,7 +97,8 @@ async def open_desk(
         air.ears.append(front.listener.hear)
         stop = asyncio.Event()
         served = asyncio.create_task(serve(front.services, stop))
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        watched = aiohttp.ClientSession(trace_configs=[watchful(CONFORMANCE)])
+        session = await stack.enter_async_context(watched)
         port = await front.server.port
         try:
             yield Desk(

@@ -47,7 +47,7 @@ LIVES_IN: Final[Mapping[str, Collection[str]]] = {
     "pamqp": ("shared.broker",),
     "prometheus_client": ("shared.runtime",),
     "pydantic": TOPS,
-    "pydantic_core": ("shared.contract",),
+    "pydantic_core": ("shared.contract", "front_service.described.schemas"),
     "pydantic_settings": ("shared.runtime",),
     "rich": ("uketsuke.cli",),
     "structlog": ("shared", "front_service", "back_service"),

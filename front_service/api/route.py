@@ -1,0 +1,36 @@
+"""A row of the route table: where, what serves it, and what it says of itself."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from front_service.api.bodies import asked_later
+from front_service.described.operation import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """No route without its description: it is what callers are promised."""
+
+    method: str
+    path: str
+    handler: Handler
+    operation: Operation
+    also_head: bool = True  # of a GET
+
+    def mount(self, router: web.UrlDispatcher) -> None:
+        """Let *router* serve it."""
+        if self.method == hdrs.METH_GET:
+            router.add_get(
+                self.path, self.handler, allow_head=self.also_head, expect_handler=asked_later
+            )
+        else:
+            router.add_route(self.method, self.path, self.handler, expect_handler=asked_later)
+
+
+get: Final = partial(Route, hdrs.METH_GET)
+post: Final = partial(Route, hdrs.METH_POST)
+delete: Final = partial(Route, hdrs.METH_DELETE)

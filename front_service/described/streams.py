@@ -1,0 +1,82 @@
+"""The streams: how they are opened, and what flows then."""
+
+from typing import Final
+
+from front_service.described.common import AFTER, JOB_ID
+from front_service.described.models import Frame
+from front_service.described.operation import (
+    Answer,
+    Channel,
+    Message,
+    Operation,
+    Parameter,
+    Scope,
+)
+from front_service.refusals import NoUpgrade
+from shared.contract.errors import Gone, Refusal, Unavailable, UnknownJob
+
+_OF_A_JOB: Final = (UnknownJob, Gone, Unavailable)
+
+_FRAME: Final = Message(
+    name="frame",
+    text="The job as it was after one event of its history, or with its newest progress. "
+    "`sequence` numbers the events; it grows by one and has no gap.",
+    payload=Frame,
+)
+
+SOCKET: Final = Operation(
+    name="watchJob",
+    summary="Follow one job by WebSocket",
+    text="First a snapshot, then a frame for each event; after the final frame the socket is "
+    "closed with 1000. 1012: this replica stops, dial again. 4408: you were too slow, dial again "
+    "with `after`.",
+    tag="streams",
+    scope=Scope.READ,
+    parameters=(JOB_ID, AFTER),
+    answers=(Answer(status=101, text="It is a WebSocket from here on."),),
+    refusals=(*_OF_A_JOB, Refusal, NoUpgrade),
+    channel=Channel(
+        name="jobSocket",
+        carrier="ws",
+        title="One job by WebSocket",
+        text="Text frames of JSON. What a client sends is not looked at; too much of it, or "
+        "anything but text, ends the connection.",
+        told=(_FRAME,),
+    ),
+)
+
+EVENTS: Final = Operation(
+    name="getEvents",
+    summary="Follow one job by server-sent events",
+    text="The same documents as by WebSocket, for plain `EventSource`. `id` is the sequence, on "
+    "stored events only. Ends after the final event; asked again then, it answers 204, after "
+    "which no `EventSource` comes back.",
+    tag="streams",
+    scope=Scope.READ,
+    parameters=(
+        JOB_ID,
+        AFTER,
+        Parameter(
+            name="Last-Event-ID",
+            place="header",
+            schema={"type": "string"},
+            text="As `after`, and stronger: what an `EventSource` repeats by itself.",
+        ),
+    ),
+    answers=(
+        Answer(
+            status=200,
+            text="The events.",
+            content={"text/event-stream": {"type": "string"}},
+        ),
+        Answer(status=204, text="The ending was told already."),
+    ),
+    refusals=_OF_A_JOB,
+    channel=Channel(
+        name="jobEvents",
+        carrier="http",
+        title="One job by server-sent events",
+        text="Each event's `data` is one document. A comment every 15 s says that the line lives.",
+        told=(_FRAME,),
+    ),
+)
