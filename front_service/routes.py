@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from front_service.api import blobs, descriptions, health, jobs
+from front_service.api import blobs, descriptions, health, jobs, pages
 from front_service.api.route import delete, get, post
 from front_service.api.submit import submit
 from front_service.described import blobs as of_blobs
@@ -17,6 +17,8 @@ ROUTES: Final = (
     get("/metrics", health.metrics, of_service.METRICS),
     get("/openapi.json", descriptions.openapi, of_service.OPENAPI),
     get("/asyncapi.json", descriptions.asyncapi, of_service.ASYNCAPI),
+    get("/docs", pages.docs, of_service.DOCS),
+    get("/docs/{file}", pages.docs_file, of_service.DOCS_FILE),
     get("/jobs/{id}", websocket.watch, of_streams.SOCKET, also_head=False),
     get("/api/jobs", jobs.list_jobs, of_jobs.LIST),
     get("/api/jobs/{id}", jobs.status, of_jobs.JOB),

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from deploy.local import processes, record, terminal
+from deploy.local.browser import ensure_browser
 from deploy.local.processes import CannotStart
 from deploy.local.stack import Given, Stack, open_stack
 from deploy.local.terminal import StopAsked, Stops
@@ -57,6 +58,7 @@ def handed_down(stack: Stack) -> dict[str, str]:
 
 
 def _run_all(words: Sequence[str], servers: Mapping[str, str]) -> int:
+    ensure_browser(terminal.say, uid=os.geteuid())
     together = _pytest(servers, "-m", "not acceptance and not faults", *_TOGETHER, *words)
     alone = _pytest(servers, "-m", "acceptance and not faults", *words)
     return _sum_up(together, alone)

@@ -58,13 +58,13 @@ async def download(request: web.Request) -> web.StreamResponse:
     async with aclosing(uploads.read(blob, start, end)) as chunks:
         first = await anext(chunks, b"")  # a file that is gone must be told before the 200
         await response.prepare(request)
-        await _send(request, response, first)
+        await send(request, response, first)
         async for chunk in chunks:
-            await _send(request, response, chunk)
+            await send(request, response, chunk)
     return response
 
 
-async def _send(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
+async def send(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
     """Write one piece; a reader that takes nothing for a while is cut off."""
     line = request.transport
     try:

@@ -32,9 +32,9 @@ class OpenApi:
     def document(self) -> dict[str, Any]:
         """Answer the whole document; raise ``ValueError`` for a route that is not described."""
         paths: dict[str, dict[str, Any]] = {}
-        tags: dict[str, None] = {}
+        tags = set[str]()
         for route in self._table:
-            tags.setdefault(route.operation.tag)
+            tags.add(route.operation.tag)
             for path, written in self._written(route):
                 paths.setdefault(path, {})[route.method.lower()] = written
         return {
@@ -47,7 +47,11 @@ class OpenApi:
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": "/"}],
-            "tags": [{"name": tag, "description": common.TAGS[tag]} for tag in tags],
+            "tags": [
+                {"name": tag, "description": text}
+                for tag, text in common.TAGS.items()
+                if tag in tags
+            ],
             "paths": paths,
             "components": {
                 "schemas": dict(sorted(self._schemas.components.items())),
@@ -148,7 +152,7 @@ class OpenApi:
         self._responses[name] = {
             "description": f"{HTTPStatus(status).phrase}. {'; '.join(titles)}.",
             "headers": _headers((*common.OF_A_REFUSAL.get(status, ()), *common.ON_ANY_ANSWER)),
-            "content": {common.PROBLEM: {"schema": schema}},
+            "content": {common.PROBLEM: {"schema": schema, "examples": _examples(errors)}},
         }
         return name
 
@@ -167,4 +171,21 @@ def _headers(headers: Iterable[Header]) -> dict[str, Any]:
     return {
         one.name: {"description": one.text, "required": one.always, "schema": dict(one.schema)}
         for one in headers
+    }
+
+
+def _examples(errors: Mapping[str, type[UketsukeError]]) -> dict[str, Any]:
+    return {
+        code: {
+            "value": {
+                "type": f"urn:uketsuke:problem:{code}",
+                "title": error.title,
+                "status": error.status,
+                "detail": error.title,
+                "code": code,
+                "trackId": "01a210b9e87577bbb838",
+                "error": error.title,
+            }
+        }
+        for code, error in sorted(errors.items())
     }

@@ -117,10 +117,12 @@ class Schemas:
 _OURS: Final[Mapping[str, Any]] = {
     "callbackUrl": {
         "anyOf": [{"type": "string", "format": "uri", "maxLength": 2_048}, {"type": "null"}],
+        "default": None,
         "description": "an http(s) address that is told of the job's ending",
     },
     "job": {
         "anyOf": [{"$ref": f"{_PLACE}JobOptions"}, {"type": "null"}],
+        "default": None,
         "description": "when, in which order and how often the job runs",
     },
 }

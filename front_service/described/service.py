@@ -4,19 +4,17 @@ from typing import Final
 
 from front_service.described.common import ETAG, IF_NONE_MATCH
 from front_service.described.models import Alive, Readiness
-from front_service.described.operation import Answer, Operation
+from front_service.described.operation import Answer, Operation, Parameter
 
 _JSON: Final = "application/json"
 
-_PAPER: Final = (
-    Answer(
-        status=200,
-        text="The document.",
-        content={_JSON: {"type": "object"}},
-        headers=(ETAG,),
-    ),
-    Answer(status=304, text="You have it already.", headers=(ETAG,)),
-)
+
+def _file(media: str, schema: str = "string") -> tuple[Answer, ...]:
+    return (
+        Answer(status=200, text="All of it.", content={media: {"type": schema}}, headers=(ETAG,)),
+        Answer(status=304, text="You have it already.", headers=(ETAG,)),
+    )
+
 
 LIVEZ: Final = Operation(
     name="livez",
@@ -52,7 +50,7 @@ OPENAPI: Final = Operation(
     text="OpenAPI 3.1. With the job types that this service is configured for.",
     tag="service",
     parameters=(IF_NONE_MATCH,),
-    answers=_PAPER,
+    answers=_file(_JSON, "object"),
 )
 
 ASYNCAPI: Final = Operation(
@@ -61,13 +59,26 @@ ASYNCAPI: Final = Operation(
     text="AsyncAPI 3.0: what flows over WebSockets and server-sent events.",
     tag="service",
     parameters=(IF_NONE_MATCH,),
-    answers=_PAPER,
+    answers=_file(_JSON, "object"),
 )
 
 DOCS: Final = Operation(
     name="docs",
     summary="A page to read and try this document",
-    text="Needs nothing from other places.",
+    text="It needs nothing from other machines, and speaks to none.",
     tag="service",
-    answers=(Answer(status=200, text="The page.", content={"text/html": {"type": "string"}}),),
+    parameters=(IF_NONE_MATCH,),
+    answers=_file("text/html"),
+)
+
+DOCS_FILE: Final = Operation(
+    name="docsFile",
+    summary="What the page is made of",
+    text="Its scripts and styles.",
+    tag="service",
+    parameters=(
+        Parameter(name="file", place="path", schema={"type": "string"}, text="The file's name."),
+        IF_NONE_MATCH,
+    ),
+    answers=_file("*/*"),
 )

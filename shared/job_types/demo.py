@@ -11,7 +11,11 @@ from shared.contract.job_types import JobType
 class EchoRequest(BaseModel):
     """Anything; it comes back as it is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"payload": {"hello": "world"}}]},
+    )
 
     payload: Any = None
 
@@ -19,7 +23,11 @@ class EchoRequest(BaseModel):
 class SleepRequest(BaseModel):
     """Wait for a while, in steps."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"seconds": 2, "steps": 4}]},
+    )
 
     seconds: float = Field(default=1.0, ge=0, le=3_600)
     steps: int = Field(default=4, ge=1, le=1_000)

@@ -63,6 +63,14 @@ class DocumentOptions(_Model):
 class DocumentRequest(_Model):
     """Exactly one of the two members names the document."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"fileUrl": "https://example.org/report.pdf", "options": {"summarySentences": 3}}
+            ]
+        }
+    )
+
     document: FileReference | None = Field(
         default=None, description="an uploaded file as blob:<id>, or an address to fetch"
     )

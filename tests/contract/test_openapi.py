@@ -188,7 +188,19 @@ def test_every_example_is_one() -> None:
         for example in schema.get("examples", ()):
             assert faults(schema, DOCUMENT, example) == [], example
             seen += 1
-    assert seen > 10
+    for response in DOCUMENT["components"]["responses"].values():
+        content = response["content"]["application/problem+json"]
+        for example in content["examples"].values():
+            assert faults(content["schema"], DOCUMENT, example["value"]) == []
+            seen += 1
+    assert seen > 30
+
+
+def test_every_tag_is_explained() -> None:
+    """The page of the API groups by them."""
+    used = {tag for _, _, operation in operations(DOCUMENT) for tag in operation["tags"]}
+
+    assert {tag["name"] for tag in DOCUMENT["tags"]} == used
 
 
 def test_the_version_is_the_projects() -> None:
