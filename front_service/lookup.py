@@ -1,5 +1,6 @@
 """Find jobs for a reader: one, its result, or a page of many; never another tenant's."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _LONGEST_VALUE: Final = 200
 _FILTERS: Final = frozenset(
     ("status", "state", "type", "orderingKey", "tag", "createdAfter", "createdBefore")
 )
+_WHOLE = re.compile(r"-?[0-9]+", re.ASCII)
 
 
 class ReadsJobs(Protocol):
@@ -171,11 +173,9 @@ def _instant(query: Mapping[str, str], name: str) -> datetime | None:
 def _limit(text: str | None) -> int:
     if text is None:
         return _USUAL_PAGE
-    try:
-        wanted = int(text[:20])
-    except ValueError:
-        raise Malformed("limit must be a number.") from None
-    return max(1, min(_LARGEST_PAGE, wanted))
+    if not _WHOLE.fullmatch(text):
+        raise Malformed("limit must be a number.")
+    return max(1, min(_LARGEST_PAGE, int(text[:20])))
 
 
 def _in_a_list(job: JobView) -> dict[str, Any]:

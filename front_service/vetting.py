@@ -55,11 +55,11 @@ def vet(
     """Make *ask* a submission of *job_type*; raise ``Malformed`` or ``Invalid``."""
     idempotency = _idempotency(ask)
     members, callback_url, options, mistakes = _take_apart(ask.members)
-    request = _validated(job_type.request, members, (), mistakes)
+    raw = orjson.dumps(members)
+    request = _validated(job_type.request, raw, members, (), mistakes)
     key = _ordering_key(job_type, options, request, mistakes)
     if ask.digests and request is not None:
         mistakes += _strays(ask, request)
-    raw = orjson.dumps(members)
     if request is not None:
         mistakes += _out_of_reach(raw, members, request, egress)
     if mistakes or request is None:
@@ -118,15 +118,20 @@ def _take_apart(
     wishes = members.pop("job", None)
     if wishes is None:
         return members, callback_url, _NO_OPTIONS, mistakes
-    options = _validated(JobOptions, wishes, ("job",), mistakes)
+    options = _validated(JobOptions, orjson.dumps(wishes), wishes, ("job",), mistakes)
     return members, callback_url, options or _NO_OPTIONS, mistakes
 
 
 def _validated(
-    model: type[M], value: object, above: tuple[object, ...], mistakes: list[Mistake]
+    model: type[M],
+    raw: bytes,
+    value: object,
+    above: tuple[object, ...],
+    mistakes: list[Mistake],
 ) -> M | None:
+    """Judge *raw*, the JSON of *value*, by the very types that the model's schema names."""
     try:
-        return model.model_validate(value)
+        return model.model_validate_json(raw, strict=True)
     except ValidationError as error:
         mistakes.extend(told(error, value, above))
     except RecursionError:

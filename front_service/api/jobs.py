@@ -10,23 +10,26 @@ from front_service.api.answers import document, empty
 from front_service.api.submit import LONGEST_WAIT
 from front_service.keys import CONTROL, LOOKUP, PRINCIPAL, SETTINGS, STREAMS
 from front_service.lookup import read_page, retry_after
-from front_service.push.stream import read_number
+from front_service.push.stream import read_after, read_number
 from shared.contract.errors import Malformed
 from shared.contract.jobs import JobView
 from shared.contract.states import State
 from shared.contract.status import links, result_document, status_document
 
-_YES: Final = frozenset(("true", "1", "on", "yes"))
+_YES: Final = frozenset(("true", "True", "1", "on", "yes"))
+_NO: Final = frozenset(("false", "False", "0", "off", "no"))
 
 
 async def status(request: web.Request) -> web.Response:
     """``GET /api/{collection}/status/{id}`` and ``GET /api/jobs/{id}``."""
     match = request.match_info
     tenant = request[PRINCIPAL].tenant
-    if "wait" in request.query:
-        await _wait(request)
+    to_result = _wants_redirect(request)
+    after = read_after(request.query.get("after"))
+    if (seconds := request.query.get("wait")) is not None:
+        await _wait(request, read_number(seconds, "wait"), after)
     job = await request.app[LOOKUP].job(tenant, match["id"], collection=match.get("collection"))
-    if job.state is State.COMPLETED and _wants_redirect(request):
+    if job.state is State.COMPLETED and to_result:
         return empty(303, {hdrs.LOCATION: links(job.type, str(job.id))["result"]})
     answered: dict[str, str] = {hdrs.ETAG: _etag(job)}
     if not job.has_ended:
@@ -75,15 +78,10 @@ async def list_jobs(request: web.Request) -> web.Response:
     return document(await request.app[LOOKUP].page(request[PRINCIPAL].tenant, page))
 
 
-async def _wait(request: web.Request) -> None:
-    """Hold the answer until there is news past ``after``, for at most ``wait`` seconds."""
+async def _wait(request: web.Request, seconds: int, after: int | None) -> None:
+    """Hold the answer until there is news past *after*, for at most *seconds*."""
     app, tenant, name = request.app, request[PRINCIPAL].tenant, request.match_info["id"]
-    seconds = read_number(request.query["wait"], "wait")
-    after = request.query.get("after")
-    if after is None:
-        seen = (await app[LOOKUP].job(tenant, name)).sequence
-    else:
-        seen = read_number(after, "after")
+    seen = (await app[LOOKUP].job(tenant, name)).sequence if after is None else after
     if seconds:
         await app[STREAMS].wait(tenant, name, seconds=min(LONGEST_WAIT, seconds), after=seen)
 
@@ -92,7 +90,9 @@ def _wants_redirect(request: web.Request) -> bool:
     wanted = request.query.get("redirect")
     if wanted is None:
         return request.app[SETTINGS].status_redirect
-    return wanted.lower() in _YES
+    if wanted not in _YES | _NO:
+        raise Malformed("redirect must be true or false.")
+    return wanted in _YES
 
 
 def _etag(job: JobView) -> str:

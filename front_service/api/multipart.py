@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, MultipartReader, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from front_service.api.bodies import Inflow, ask_for_body, in_time
 from front_service.bodies import read_object
@@ -20,7 +21,10 @@ from shared.contract.ids import TenantId
 _REQUEST: Final = "request"
 _MOST_PARTS: Final = 64
 _PIECE: Final = 65_536
-_BAD_PARTS: Final = (ValueError, RuntimeError, AssertionError, LookupError, web.HTTPException)
+_BAD_PARTS: Final = (
+    *(ValueError, RuntimeError, AssertionError, LookupError, web.HTTPException),
+    HttpProcessingError,  # of the heads of parts
+)
 
 
 class Form:
@@ -72,6 +76,8 @@ async def _take(
     name = part.name
     if not name or "\0" in name:
         raise Malformed("A part has no name.")
+    if not name.isprintable():  # nor what was not UTF-8: it could not be told on
+        raise Malformed("A part's name is no text.")
     if name == _REQUEST:
         if form.members is not None:
             raise Malformed("There are two parts named request.")

@@ -9,6 +9,9 @@ from aiohttp.typedefs import Handler
 
 from front_service.api.bodies import asked_later
 from front_service.described.operation import Operation
+from shared.contract.job_types import OURS
+
+_NOT_OURS: Final = f"(?!(?:{'|'.join(sorted(OURS))})/)[^{{}}/]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,15 @@ class Route:
 
     def mount(self, router: web.UrlDispatcher) -> None:
         """Let *router* serve it."""
+        path = self.path
+        if self.operation.for_each_job_type:  # what is ours is no job type, nor is it allowed there
+            path = path.replace("{collection}", f"{{collection:{_NOT_OURS}}}")
         if self.method == hdrs.METH_GET:
             router.add_get(
-                self.path, self.handler, allow_head=self.also_head, expect_handler=asked_later
+                path, self.handler, allow_head=self.also_head, expect_handler=asked_later
             )
         else:
-            router.add_route(self.method, self.path, self.handler, expect_handler=asked_later)
+            router.add_route(self.method, path, self.handler, expect_handler=asked_later)
 
 
 get: Final = partial(Route, hdrs.METH_GET)

@@ -36,6 +36,7 @@ _OF_A_JOB: Final = (UnknownJob, Gone, Unavailable)
 _TEXT: Final = {"type": "string", "maxLength": 200}
 _INSTANT: Final = {"type": "string", "format": "date-time"}
 _ID_OF_THE_ANSWER: Final = {"parameters": {"id": "$response.body#/jobId"}}
+_YES_OR_NO: Final = (*("true", "false", "True", "False", "1", "0", "yes", "no", "on", "off"),)
 _APPLIED: Final = Header(
     name="Preference-Applied",
     schema={"type": "string", "pattern": "^(wait=[0-9]+|respond-async)$"},
@@ -89,6 +90,7 @@ SUBMIT: Final = Operation(
                 "status": {"operationId": "getJob", **_ID_OF_THE_ANSWER},
                 "cancel": {"operationId": "deleteJob", **_ID_OF_THE_ANSWER},
                 "replay": {"operationId": "replayJob", **_ID_OF_THE_ANSWER},
+                "result": {"operationId": "getResult", **_ID_OF_THE_ANSWER},
                 "events": {"operationId": "getEvents", **_ID_OF_THE_ANSWER},
             },
         ),
@@ -124,7 +126,7 @@ JOB: Final = Operation(
         Parameter(
             name="redirect",
             place="query",
-            schema={"type": "string", "enum": ["true", "false"]},
+            schema={"type": "string", "enum": list(_YES_OR_NO)},
             text="`true`: once completed, lead to the result with `303`.",
         ),
         IF_NONE_MATCH,

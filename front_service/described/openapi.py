@@ -5,6 +5,7 @@ Refusals are described by the very classes that are raised: status, code and tit
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -84,6 +85,8 @@ class OpenApi:
             "description": "\n\n".join(filter(None, about)),
             "requestBody": {"required": True, "content": content},
         }
+        place_of_result = written["responses"]["202"]["links"]["result"]
+        place_of_result["parameters"] |= {"collection": job_type.collection}
         if result is not None:
             media = written["responses"]["200"]["content"]["application/json"]
             media["schema"] = {
@@ -140,7 +143,7 @@ class OpenApi:
         if answer.content:
             written["content"] = self._schemas.answered(answer.content)
         if answer.links:
-            written["links"] = dict(answer.links)
+            written["links"] = {name: deepcopy(link) for name, link in answer.links.items()}
         return written
 
     def _refusal(self, status: int, errors: Mapping[str, type[UketsukeError]]) -> str:

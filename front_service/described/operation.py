@@ -11,7 +11,7 @@ from shared.contract.errors import UketsukeError
 
 Schema = Mapping[str, Any]
 Content = Mapping[str, Schema | type[BaseModel]]
-"""By media type: a JSON Schema, or the model that has one."""
+"""By media type: a JSON Schema, or the model that has one; an empty one: these are just bytes."""
 
 
 class Scope(StrEnum):

@@ -86,7 +86,8 @@ class Schemas:
         self, content: Content, mode: JsonSchemaMode, how: type[GenerateJsonSchema]
     ) -> dict[str, Any]:
         return {
-            media: {"schema": self._schema(model, mode, how)} for media, model in content.items()
+            media: {"schema": self._schema(model, mode, how)} if model else {}
+            for media, model in content.items()
         }
 
     def _schema(

@@ -67,7 +67,7 @@ EVENTS: Final = Operation(
         Answer(
             status=200,
             text="The events.",
-            content={"text/event-stream": {"type": "string"}},
+            content={"text/event-stream": {}},
         ),
         Answer(status=204, text="The ending was told already."),
     ),

@@ -26,11 +26,11 @@ log: Final = structlog.get_logger()
 
 async def watch(request: web.Request) -> web.StreamResponse:
     """``GET /jobs/{id}``, upgraded. ``?after=<sequence>`` resumes."""
+    after = read_after(request.query.get("after"))
     if request.headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
         raise NoUpgrade
     if hdrs.SEC_WEBSOCKET_PROTOCOL in request.headers:
         raise Malformed("There is no subprotocol here.")
-    after = read_after(request.query.get("after"))
     streams, tenant = request.app[STREAMS], request[PRINCIPAL].tenant
     try:
         async with streams.open(tenant, request.match_info["id"], after) as stream:

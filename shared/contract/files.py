@@ -1,7 +1,7 @@
 """A file as a member of a request: a blob that was uploaded, or an address to fetch it from."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -9,6 +9,9 @@ from pydantic_core import CoreSchema, core_schema
 
 from shared.contract.addresses import read_address
 from shared.contract.ids import BlobId, parse_uuid
+
+_PATTERN: Final = "^(blob:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|https?://[^\\s/]+(/\\S*)?)$"
+"""For readers of the schema: less exact than ``FileReference.check``, never stricter."""
 
 
 class FileReference(str):
@@ -44,7 +47,10 @@ class FileReference(str):
     def __get_pydantic_json_schema__(
         cls, _: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return handler(core_schema.str_schema()) | {"format": "file-reference"}
+        return handler(core_schema.str_schema()) | {
+            "format": "file-reference",
+            "pattern": _PATTERN,
+        }
 
 
 def file_references(request: BaseModel) -> Iterator[FileReference]:

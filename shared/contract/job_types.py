@@ -17,7 +17,8 @@ RESERVED: Final = frozenset({"callbackUrl", "job"})
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}\.[a-z][a-z0-9-]{0,63}", re.ASCII)
 _POOL = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
-_OURS: Final = frozenset({"batches", "blobs", "dead-letters", "deliveries", "jobs", "stats"})
+OURS: Final = frozenset({"batches", "blobs", "dead-letters", "deliveries", "jobs", "stats"})
+"""Collections that no job type can have: their addresses are something else."""
 
 
 class Isolation(StrEnum):
@@ -61,7 +62,7 @@ class JobType:
     memory_bytes: int | None = None  # cap of a child process; None: what the setting says
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.collection in _OURS:
+        if not _NAME.fullmatch(self.name) or self.collection in OURS:
             raise ValueError(f"job type {self.name!r}: the name must be collection.action")
         if not _POOL.fullmatch(self.pool):
             raise ValueError(f"job type {self.name!r}: {self.pool!r} is no name for a pool")

@@ -15,13 +15,13 @@ _SELF: Final = Path(__file__)
 
 
 def tracked() -> list[Path]:
-    """List what belongs to the project, as its version control knows it."""
+    """List what the project has written, as its version control knows it: nothing vendored."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if listed.returncode != 0:
         pytest.skip("not a working copy")
-    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name and "/vendor/" not in name]
     return [path for path in paths if path.suffix in _TEXT and path.is_file() and path != _SELF]
 
 

@@ -1,0 +1,134 @@
+"""Whoever has the two documents, and nothing else, can drive every route of the real services."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.contract.stranger import Reply, Stranger
+
+pytestmark = pytest.mark.servers
+
+NEVER_HERE = frozenset({"releaseKey"})
+"""Of the built-in job types no key stops at a failure: there is nothing to release."""
+
+
+@pytest.fixture(scope="module")
+async def stranger(pair: str) -> AsyncIterator[Stranger]:
+    async with aiohttp.ClientSession(pair) as session:
+        async with session.get("/openapi.json") as response:
+            document = await response.json()
+        yield Stranger(session, document)
+
+
+async def submit(stranger: Stranger, name: str, body: Any, **given: Any) -> Reply:
+    reply = await stranger.call(name, body, **given)
+    assert reply.status in (200, 202)
+    return reply
+
+
+async def ended(stranger: Stranger, job_id: str) -> Reply:
+    """Wait as the document says: held by the service, asked again."""
+    async with asyncio.timeout(60):
+        reply = await stranger.call("getJob", id=job_id, wait=10)
+        while reply.content["status"] in ("pending", "processing"):
+            reply = await stranger.call("getJob", id=job_id, wait=10)
+    return reply
+
+
+async def test_a_stranger_drives_every_route(stranger: Stranger, pair: str) -> None:
+    """Submit, follow, read, cancel, replay, list and files: each operation does its work once."""
+    await files(stranger)
+    await a_job_to_its_end(stranger)
+    await a_job_that_is_stopped(stranger)
+    await the_rest(stranger, pair)
+
+    did = {
+        name
+        for name, statuses in stranger.answered.items()
+        if any(status < 400 or status == 426 for status in statuses)
+    }
+    assert set(stranger.places) - did == NEVER_HERE
+    assert stranger.answered["releaseKey"] == {409}
+
+
+async def files(stranger: Stranger) -> None:
+    stored = await stranger.call("uploadBlob", b"To be, or not to be. That is the question.")
+    fetched = await stranger.follow("uploadBlob", stored, "download")
+    part = await stranger.call("downloadBlob", id=stored.content["blobId"], Range="bytes=0-4")
+    name = "submit_documents_process"
+    ticket = await submit(stranger, name, {"document": stored.content["reference"]})
+    status = await ended(stranger, ticket.content["jobId"])
+
+    assert fetched.body.startswith(b"To be")
+    assert (part.status, part.body) == (206, b"To be")
+    assert status.content["results"]["document"]["kind"] == "text"
+
+
+async def a_job_to_its_end(stranger: Stranger) -> None:
+    name, key = "submit_demo_echo", {"Idempotency-Key": "a stranger's"}
+    ticket = await submit(stranger, name, stranger.example(name), **key)
+    again = await submit(stranger, name, stranger.example(name), **key)
+    job_id = ticket.content["jobId"]
+    status = await ended(stranger, job_id)
+    known = await stranger.call("getJob", id=job_id, **{"If-None-Match": status.headers["ETag"]})
+    there = await stranger.call("getJob", id=job_id, redirect="true")
+    result = await stranger.follow(name, ticket, "result")
+    events = await stranger.follow(name, ticket, "events")
+    await stranger.call("getStatus", id=job_id, collection="demo")
+    listed = await stranger.call("listJobs", type="demo.echo", limit=1)
+    await stranger.call("releaseKey", id=job_id)
+
+    assert again.content["jobId"] == job_id
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert (known.status, there.status) == (304, 303)
+    assert result.content["results"] == stranger.example(name)["payload"]
+    assert events.body.count(b"data: ") == 1
+    assert listed.content["jobs"][0]["jobId"] == job_id
+
+
+async def a_job_that_is_stopped(stranger: Stranger) -> None:
+    name = "submit_demo_sleep"
+    later = {"seconds": 0.1, "job": {"delaySeconds": 3_600}}
+    ticket = await submit(stranger, name, later)
+    job_id = ticket.content["jobId"]
+    stopped = await stranger.follow(name, ticket, "cancel")
+    again = await stranger.call("cancelJob", id=job_id, collection="demo")
+    await stranger.follow(name, ticket, "replay")
+    status = await ended(stranger, job_id)
+
+    assert stopped.content["status"] == again.content["status"] == "cancelled"
+    assert status.content["status"] == "completed"
+    assert status.content["replays"] == 1
+
+
+async def the_rest(stranger: Stranger, pair: str) -> None:
+    for name in ("livez", "readyz", "metrics", "docs", "getOpenApi"):
+        assert (await stranger.call(name)).status == 200
+    assert (await stranger.call("docsFile", file="docs.js")).status == 200
+    described = (await stranger.call("getAsyncApi")).content
+    ticket = await submit(stranger, "submit_demo_echo", {"payload": 2})
+    frames = await listened(pair, described, ticket.content["jobId"])
+    refused = await stranger.call("watchJob", id=ticket.content["jobId"])
+
+    assert frames[-1]["results"] == 2
+    assert refused.status == 426
+
+
+async def listened(pair: str, described: Any, job_id: str) -> list[Any]:
+    """Follow a job by the channel that the AsyncAPI document has for sockets."""
+    channel = described["channels"]["jobSocket"]
+    schema = {"$ref": "#/components/schemas/Frame", "components": described["components"]}
+    frames: list[Any] = []
+    async with (
+        aiohttp.ClientSession(pair) as session,
+        session.ws_connect(channel["address"].format(id=job_id)) as socket,
+    ):
+        async for message in socket:
+            frames.append(orjson.loads(message.data))
+            Draft202012Validator(schema).validate(frames[-1])
+    return frames
