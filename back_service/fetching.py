@@ -55,10 +55,11 @@ class Fetcher:
     async def fetch(self, url: str, path: Path, *, most_bytes: int) -> None:
         """Write the file at *url* to a new file at *path*.
 
+        What *url* says is judged before anything is looked up, and where it leads at the socket.
         Raises ``Fail`` with ``file_refused``, ``file_not_found`` or ``file_too_large``, and
         ``Retry`` for trouble that may pass: of the network, of the server, of our disk.
         """
-        address = _vetted(url)
+        address = _vetted(url, self._egress)
         try:
             await self._fetch(address, path, most_bytes)
         except AddressDenied as error:
@@ -102,17 +103,18 @@ async def open_fetcher(
     yield Fetcher(Egress(allow=allow_cidrs, ports=ports), patience, resolver)
 
 
-def _vetted(url: str) -> URL:
-    """Parse *url*, or raise ``Fail`` for one that says more than where a file is."""
+def _vetted(url: str, egress: Egress) -> URL:
+    """Parse *url*, or raise ``Fail`` for one whose text alone says that it may not be fetched."""
     try:
-        read_address(url)
-        address = URL(url)
-        sound = address.scheme in {"http", "https"} and bool(address.host)
+        fault = egress.fault(read_address(url))
+    except ValueError as error:
+        fault = str(error)
+    if fault is not None:
+        raise Fail("file_refused", f"The file's address {fault}")
+    try:
+        return URL(url)
     except ValueError as error:
         raise Fail("file_refused", "The file's address cannot be read") from error
-    if not sound or address.user or address.password or address.fragment:
-        raise Fail("file_refused", "A file's address is http(s), without user or fragment")
-    return address
 
 
 def _judge_answer(response: aiohttp.ClientResponse) -> None:

@@ -2,18 +2,16 @@
 
 import asyncio
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from back_service.fetching import Fetcher, Patience, open_fetcher
 from shared.contract.authoring import Fail, Retry
+from tests.fetching.dials import Names, dialled, noted
 
 LOOPBACK = ("127.0.0.0/8",)
 BODY = bytes(range(256)) * 10_000
@@ -21,23 +19,13 @@ HURRIED = Patience(
     total=timedelta(seconds=1), connect=timedelta(seconds=1), idle=timedelta(seconds=0.2)
 )
 
-dialled: list[tuple[Any, ...]] = []
 trickling = asyncio.Event()
-
-
-def _note_dials(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "socket.connect" and arguments[0].type == socket.SOCK_STREAM:
-        dialled.append(arguments[1])
-
-
-sys.addaudithook(_note_dials)
 
 
 @pytest.fixture(autouse=True)
 def _no_dials_yet() -> Iterator[None]:
-    dialled.clear()
-    yield
-    dialled.clear()
+    with noted():
+        yield
 
 
 async def _whole(_request: web.Request) -> web.Response:
@@ -118,34 +106,6 @@ async def port() -> AsyncIterator[int]:
 async def fetcher() -> AsyncIterator[Fetcher]:
     async with open_fetcher(allow_cidrs=LOOPBACK, patience=HURRIED) as opened:
         yield opened
-
-
-class Names(AbstractResolver):
-    """Answers each question with the next of its answers."""
-
-    def __init__(self, *answers: list[str]) -> None:
-        self._answers = iter(answers)
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002  # answers have their own
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in next(self._answers)
-        ]
-
-    async def close(self) -> None:
-        pass
 
 
 async def failure(fetcher: Fetcher, url: str, path: Path) -> str:
