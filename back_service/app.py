@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from back_service.announcing import Announcer
 from back_service.child import Limits
 from back_service.consumer import Consumer
 from back_service.context import AttemptContext, Tools
@@ -140,6 +141,13 @@ async def open_back(
         lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
         lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber, metrics)
         quarantine = Quarantine(work, pools=settings.pools, clock=clock)
+        announcer = Announcer(
+            fan_out,
+            pools=settings.pools,
+            types=handlers,
+            slots=settings.concurrency,
+            seconds=metrics.usual_seconds,
+        )
         ground: list[Service] = [
             _watchdog(settings),
             publisher,
@@ -164,6 +172,7 @@ async def open_back(
             quarantine,  # waited for after the consumer, told before it: both drain at once
             consumer,
             Afterwards("quarantine told to leave", quarantine.close, within=_TOLD),
+            announcer,  # the first to know that no more is taken
         ]
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from front_service.backlog import Backlog
+from front_service.outlook import Outlook
 from front_service.pointers import mistake, steps_to
 from front_service.vetting import Ask, check_idempotency_key, vet
 from shared.contract.addresses import EgressRules
@@ -58,6 +59,7 @@ class Admission:
         intake: Admits,
         post: Posts,
         status: ReadsStatus,
+        outlook: Outlook,
         backlog: Backlog,
         metrics: FrontMetrics,
         clock: Clock,
@@ -67,6 +69,7 @@ class Admission:
         self._catalogue, self._intake, self._post = catalogue, intake, post
         self._status, self._backlog, self._max_age = status, backlog, max_age
         self._metrics, self._clock, self._egress = metrics, clock, egress
+        self._outlook = outlook
 
     def check(self, name: str, idempotency_key: str | None) -> JobType:
         """Refuse what no body could make acceptable, before any of it is read or stored."""
@@ -90,6 +93,8 @@ class Admission:
         document = ticket(ask.type, str(accepted.job_id), accepted.at)
         if accepted.replayed:
             document["status"] = await self._status(ask, accepted)
+        else:
+            document |= self._outlook.of_new(submission).members
         log.info(
             "job accepted",
             job_id=document["jobId"],

@@ -19,6 +19,7 @@ from front_service.health import Readiness
 from front_service.identity import Doorkeeper
 from front_service.lookup import Lookup
 from front_service.middleware.edge import edge
+from front_service.outlook import Outlook, ReadsLine
 from front_service.push.hub import Hub
 from front_service.push.listener import Listener
 from front_service.push.stream import Reads as Readable
@@ -51,6 +52,10 @@ class Takes(Admits, Changes, Protocol):
     """As ``Intake``."""
 
 
+class Looks(Readable, ReadsLine, Protocol):
+    """As ``Reads``."""
+
+
 class Carries(Posts, Sends, Protocol):
     """As ``Post``."""
 
@@ -60,7 +65,7 @@ class Ground:
     """What the service stands on: the real stores and the broker, or those of a test."""
 
     intake: Takes
-    reads: Readable
+    reads: Looks
     post: Carries
     fan_out: Tells
     blobs: KeepsBytes
@@ -79,12 +84,18 @@ class Front:
     listener: Listener
     heads: Heads
     backlog: Backlog
+    outlook: Outlook
     server: HttpServer
+
+    def hear(self, body: bytes) -> None:
+        """Take a message of the fan-out: what workers say of themselves, or of jobs."""
+        if not self.outlook.hear(body):
+            self.listener.hear(body)
 
     @property
     def services(self) -> list[Service]:
         """What is to run, in the order of starting."""
-        return [self.backlog, self.listener, self.heads, self.server]
+        return [self.backlog, self.outlook, self.listener, self.heads, self.server]
 
 
 @asynccontextmanager
@@ -114,8 +125,12 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             free_connections=lambda: pool.free,
         )
         front = build_front(settings, catalogue, ground, clock=SystemClock())
-        ears = front.listener
-        fan_in = FanIn(amqp, name="front-ears", on_message=ears.hear, on_reconnect=ears.reconnected)
+        fan_in = FanIn(
+            amqp,
+            name="front-ears",
+            on_message=front.hear,
+            on_reconnect=front.listener.reconnected,
+        )
         front.app[keys.METRICS].gauge(
             "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
         )
@@ -134,6 +149,7 @@ def build_front(
 ) -> Front:
     """Join the use cases to *ground* and to the routes."""
     lookup, heads, hub = Lookup(ground.reads), Heads(clock), Hub()
+    outlook = Outlook(ground.reads, catalogue, clock)
     backlog = Backlog(ground.outbox_depth, most=settings.max_outbox)
     readiness = Readiness(
         ping=partial(ground.outbox_depth, 1),
@@ -146,7 +162,7 @@ def build_front(
     metrics = FrontMetrics()
     app = web.Application(middlewares=[edge(doorkeeper, heads, readiness, metrics)])
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
-    app[keys.METRICS] = metrics
+    app[keys.METRICS], app[keys.OUTLOOK] = metrics, outlook
     app[keys.STREAMS] = Streams(hub, ground.reads, clock)
     app[keys.UPLOADS] = Uploads(ground.blobs, ground.blob_rows, most_bytes=settings.max_upload)
     app[keys.CONTROL] = Control(
@@ -157,6 +173,7 @@ def build_front(
         intake=ground.intake,
         post=ground.post,
         status=lookup.status,
+        outlook=outlook,
         backlog=backlog,
         metrics=metrics,
         clock=clock,
@@ -178,7 +195,15 @@ def build_front(
     )
     listener = Listener(hub, ground.reads, clock)
     _measure(metrics, hub, server, ground)
-    return Front(app=app, hub=hub, listener=listener, heads=heads, backlog=backlog, server=server)
+    return Front(
+        app=app,
+        hub=hub,
+        listener=listener,
+        heads=heads,
+        backlog=backlog,
+        outlook=outlook,
+        server=server,
+    )
 
 
 def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:

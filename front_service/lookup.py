@@ -94,9 +94,14 @@ def read_job_id(text: str) -> JobId:
     return JobId(found)
 
 
-def retry_after(job: JobView, now: datetime) -> int:
-    """Seconds until it is worth asking again: a tenth of how long this run has been going on."""
-    if job.state is State.SCHEDULED and job.due is not None and job.due > now:
+def retry_after(job: JobView, now: datetime, completion: datetime | None = None) -> int:
+    """Seconds until it is worth asking again: half of what is left until *completion*.
+
+    Where that is not known, a tenth of how long this run has been going on.
+    """
+    if completion is not None and completion > now:
+        wait = (completion - now).total_seconds() / 2
+    elif job.state is State.SCHEDULED and job.due is not None and job.due > now:
         wait = (job.due - now).total_seconds()
     else:
         began = job.started_at or job.updated_at if job.replays else job.created_at

@@ -1,6 +1,7 @@
 """Write responses: JSON documents, and problem documents (RFC 9457)."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -34,6 +35,27 @@ def document(
     if headers is not None:
         given.update(headers)
     return web.Response(body=dump(content), status=status, headers=given)
+
+
+def written(body: bytes, *, headers: Mapping[str, str], known: str | None = None) -> web.Response:
+    """Answer a document that is JSON already, with a strong ``ETag``; 304 if it is the *known* one.
+
+    *known* is what the caller says in ``If-None-Match``.
+    """
+    etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    told = {**headers, hdrs.ETAG: etag}
+    if _is_known(etag, known):
+        return empty(304, told)
+    given = CIMultiDict(_JSON)
+    given.update(told)
+    return web.Response(body=body, headers=given)
+
+
+def _is_known(etag: str, if_none_match: str | None) -> bool:
+    if if_none_match is None:
+        return False
+    known = (one.strip().removeprefix("W/") for one in if_none_match.split(","))
+    return if_none_match.strip() == "*" or etag in known
 
 
 def empty(status: int, headers: Mapping[str, str]) -> web.Response:

@@ -2,22 +2,20 @@
 
 from datetime import UTC, datetime
 from typing import Final
-from zlib import crc32
 
 from aiohttp import hdrs, web
 
-from front_service.api.answers import document, empty
+from front_service.api.answers import document, empty, written
 from front_service.api.submit import LONGEST_WAIT
-from front_service.keys import CONTROL, LOOKUP, PRINCIPAL, SETTINGS, STREAMS
+from front_service.keys import CONTROL, LOOKUP, OUTLOOK, PRINCIPAL, SETTINGS, STREAMS
 from front_service.lookup import read_page, retry_after
 from front_service.push.stream import read_after, read_number
 from shared.contract.errors import Malformed
-from shared.contract.jobs import JobView
 from shared.contract.states import State
-from shared.contract.status import links, result_document, status_document
+from shared.contract.status import dump, links, result_document, status_document
 
-_YES: Final = frozenset(("true", "True", "1", "on", "yes"))
-_NO: Final = frozenset(("false", "False", "0", "off", "no"))
+_YES: Final = frozenset(("true", "1", "on", "yes"))
+_NO: Final = frozenset(("false", "0", "off", "no"))
 
 
 async def status(request: web.Request) -> web.Response:
@@ -31,12 +29,13 @@ async def status(request: web.Request) -> web.Response:
     job = await request.app[LOOKUP].job(tenant, match["id"], collection=match.get("collection"))
     if job.state is State.COMPLETED and to_result:
         return empty(303, {hdrs.LOCATION: links(job.type, str(job.id))["result"]})
-    answered: dict[str, str] = {hdrs.ETAG: _etag(job)}
+    prospect = await request.app[OUTLOOK].of(job)
+    answered: dict[str, str] = {}
     if not job.has_ended:
-        answered[hdrs.RETRY_AFTER] = str(retry_after(job, datetime.now(UTC)))
-    if _is_known(answered[hdrs.ETAG], request.headers.get(hdrs.IF_NONE_MATCH)):
-        return empty(304, answered)
-    return document(status_document(job), headers=answered)
+        wait = retry_after(job, datetime.now(UTC), prospect.completion)
+        answered[hdrs.RETRY_AFTER] = str(wait)
+    body = dump(status_document(job) | prospect.members)
+    return written(body, headers=answered, known=request.headers.get(hdrs.IF_NONE_MATCH))
 
 
 async def result(request: web.Request) -> web.Response:
@@ -90,18 +89,7 @@ def _wants_redirect(request: web.Request) -> bool:
     wanted = request.query.get("redirect")
     if wanted is None:
         return request.app[SETTINGS].status_redirect
+    wanted = wanted.lower()
     if wanted not in _YES | _NO:
         raise Malformed("redirect must be true or false.")
     return wanted in _YES
-
-
-def _etag(job: JobView) -> str:
-    """Name this very state of the document: what an event or a report of progress changes."""
-    return f'"{job.sequence}.{job.progress}.{crc32((job.message or "").encode()):x}"'
-
-
-def _is_known(etag: str, if_none_match: str | None) -> bool:
-    if if_none_match is None:
-        return False
-    known = (one.strip().removeprefix("W/") for one in if_none_match.split(","))
-    return if_none_match.strip() == "*" or etag in known

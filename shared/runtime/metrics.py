@@ -13,9 +13,12 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from shared.contract.states import Move
+
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 _SHORT: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_NEWEST: Final = 0.1  # of a usual time is what the newest attempt says, once there were ten
 _LONG: Final = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1_800, 7_200)
 
 
@@ -116,6 +119,8 @@ class BackMetrics(Metrics):
         # finding a child by its labels costs more than counting: few values, so each is kept
         self._waited_of, self._ran_of = cache(self._waited.labels), cache(self._ran.labels)
         self._attempts_of = cache(self._attempts.labels)
+        self.usual_seconds: dict[str, float] = {}  # an attempt takes that completes, by type
+        self._completed: dict[str, int] = {}
 
     def started(self, job_type: str, *, waited_ms: int) -> None:
         self._waited_of(job_type).observe(waited_ms / 1000)
@@ -125,6 +130,10 @@ class BackMetrics(Metrics):
         self._ran_of(job_type).observe(seconds)
         if fenced:
             self._fenced.inc()
+        elif move == Move.COMPLETE:
+            self._completed[job_type] = count = self._completed.get(job_type, 0) + 1
+            usual = self.usual_seconds.get(job_type, seconds)
+            self.usual_seconds[job_type] = usual + (seconds - usual) * max(1 / count, _NEWEST)
 
     def misread(self, *, newer: bool) -> None:
         self._misread.labels("newer" if newer else "unreadable").inc()

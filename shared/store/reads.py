@@ -10,13 +10,14 @@ from typing import Final
 from shared.contract.errors import Gone, Unavailable, UnknownJob
 from shared.contract.events import JobEvent
 from shared.contract.ids import JobId, TenantId
-from shared.contract.jobs import JobView
+from shared.contract.jobs import JobView, Priority
 from shared.contract.states import ENDINGS, State
 from shared.contract.status import MOST_INLINE
 from shared.store.pool import Pool, TooLong
-from shared.store.rows import job_event, job_view
+from shared.store.rows import InLine, in_line, job_event, job_view
 from shared.store.sql import statement
 
+_LANES: Final = [str(priority) for priority in Priority]
 _UNBOUNDED: Final = 2**31 - 1
 _LONGEST_LIST: Final = 1.0  # seconds
 _MOST_LISTS: Final = 2  # at a time
@@ -102,6 +103,19 @@ class Reads:
             except TooLong as error:
                 raise TooLong(_NARROWER, retry_after=error.retry_after) from error
         return [job_view(row) for row in rows]
+
+    async def line(self, pool: str, most: int) -> list[InLine]:
+        """Read what waits for workers of *pool*: the first *most* jobs of each priority, in order.
+
+        They are the jobs of all tenants: what is told of them is for the caller to judge.
+        """
+        rows = await self._pool.fetch(statement("line"), pool, _LANES, most)
+        return [in_line(row) for row in rows]
+
+    async def before(self, tenant: TenantId, job_id: JobId, most: int) -> list[tuple[str, State]]:
+        """Read type and state of what a job of an ordering key waits for, *most* at the most."""
+        rows = await self._pool.fetch(statement("before"), tenant, job_id, most)
+        return [(row["type"], State(row["state"])) for row in rows]
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

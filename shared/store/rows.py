@@ -31,6 +31,25 @@ def outbox_row(record: Record) -> OutboxRow:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InLine:
+    """A job that waits for a worker, and in which lane."""
+
+    id: JobId
+    tenant: TenantId
+    type: str
+    priority: str
+
+
+def in_line(record: Record) -> InLine:
+    return InLine(
+        id=record["id"],
+        tenant=record["tenant"],
+        type=record["type"],
+        priority=record["priority"],
+    )
+
+
 _OF_A_JOB = tuple(f.name for f in fields(Job))
 
 

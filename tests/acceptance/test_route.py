@@ -58,6 +58,25 @@ async def test_a_job_goes_all_the_way_and_its_track_id_tells_the_story(house: Ho
     ]
 
 
+async def test_a_front_learns_from_the_workers_how_long_a_job_may_take(house: House) -> None:
+    """What one took, the next is expected to take, until the worker leaves."""
+    front, back = await house.front(), await house.back()
+    async with aiohttp.ClientSession(house.url(front)) as session:
+
+        async def estimate(seconds: float) -> str | None:
+            async with session.post("/api/demo/sleep", json={"seconds": seconds}) as answer:
+                ticket = await answer.json()
+            async with session.get(ticket["statusUrl"]) as answer:
+                told: str | None = (await answer.json()).get("estimatedCompletion")
+            return told
+
+        async with session.post("/api/demo/sleep", json={"seconds": 1.5}) as answer:
+            await completed(session, (await answer.json())["statusUrl"])
+        await until(lambda: estimate(0.1), within=20, what="the front has heard of it")
+        assert await back.terminate() == 0
+        assert await estimate(0.1) is None
+
+
 async def test_a_watcher_on_another_front_sees_every_event_once(house: House) -> None:
     """Replicas share one history: who watches need not know where the job was submitted."""
     here, there = await house.front(), await house.front()

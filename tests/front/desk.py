@@ -94,7 +94,7 @@ async def open_desk(
             free_connections=lambda: 8,
         )
         front = build_front(settings(**values), CATALOGUE, ground, clock=SystemClock())
-        air.ears.append(front.listener.hear)
+        air.ears.append(front.hear)
         stop = asyncio.Event()
         served = asyncio.create_task(serve(front.services, stop))
         watched = aiohttp.ClientSession(trace_configs=[watchful(CONFORMANCE)])

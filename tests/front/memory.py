@@ -21,7 +21,7 @@ from shared.contract.status import MOST_INLINE
 from shared.store.batches import Admitted
 from shared.store.intake import Changed
 from shared.store.reads import Filters
-from shared.store.rows import OutboxRow
+from shared.store.rows import InLine, OutboxRow
 
 
 class MemoryStore:
@@ -36,8 +36,8 @@ class MemoryStore:
         self.owners: dict[BlobId, TenantId] = {}
         self.keys: dict[tuple[TenantId, str, str], tuple[bytes, JobId]] = {}
         self.released: set[JobId] = set()
-        self.is_away = False
-        self.questions = 0
+        self.is_away = self.line_is_away = False
+        self.questions = self.lines = 0
         self.after_history: Callable[[], None] = lambda: None
         self._ticks = 0
 
@@ -118,6 +118,30 @@ class MemoryStore:
         newest = sorted(self.views.values(), key=lambda view: view.id, reverse=True)
         fitting = [v for v in newest if v.tenant == tenant and _fits(v, filters)]
         return [v for v in fitting if before is None or v.id < before][:limit]
+
+    async def line(self, pool: str, most: int) -> list[InLine]:
+        """Take every job of a queue for one of *pool*, and that without a key or at its head."""
+        self._answer()
+        if self.line_is_away:
+            raise Unavailable
+        self.lines += 1
+        queued = [v for v in self.views.values() if v.state is State.QUEUED]
+        return [
+            InLine(id=v.id, tenant=v.tenant, type=v.type, priority=v.priority)
+            for v in queued
+            if self.submissions[v.id].pool == pool and not self._ahead(v)
+        ][:most]
+
+    async def before(self, tenant: TenantId, job_id: JobId, most: int) -> list[tuple[str, State]]:
+        self._answer()
+        view = self.views[job_id]
+        ahead = self._ahead(view) if view.tenant == tenant else []
+        return [(v.type, v.state) for v in ahead][:most]
+
+    def _ahead(self, view: JobView) -> list[JobView]:
+        """List the live jobs of the same key that were accepted before."""
+        earlier = (v for v in self.views.values() if v.id < view.id and not v.has_ended)
+        return [v for v in earlier if view.ordering_key and v.ordering_key == view.ordering_key]
 
     async def add(self, tenant: TenantId, blob: Blob) -> None:
         self._answer()

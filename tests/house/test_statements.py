@@ -25,6 +25,7 @@ OF_ANY_TENANT: Final[Mapping[str, str]] = {
     "go_on": "of a worker: keys of jobs that it has just ended",
     "hold_blobs": "upkeep",
     "history": "its events are shown only with a job that `job_batch` found to be the tenant's",
+    "line": "it is counted: a caller learns its own place, and a time",
     "knock": "of whoever has just moved these jobs; a knock tells nothing of them",
     "lapsed": "upkeep",
     "lock": "of whoever is about to move these jobs; it answers nothing",

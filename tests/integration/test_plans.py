@@ -66,6 +66,8 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "overdue": "500",
     "outlived": "500",
     "unheard": "'default', 'normal', false, '5 s', 2",
+    "line": "'default', '{{high,normal,low}}', 100",
+    "before": "'00000000-0000-0000-0000-000000000000', {id}, 200",
     "suspects": "2, '{{default}}', '{{demo.echo}}'",
     "take": "'10 s', 200",
     "outbox_late": "'jobs.default.normal'",

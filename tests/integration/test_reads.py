@@ -73,6 +73,42 @@ async def test_i6_a_history_has_every_event_after_a_number(bench: Bench) -> None
     assert [event.kind for event in told[other][1]] == ["accepted"]
 
 
+async def test_a_line_is_read_in_the_order_of_its_knocks(bench: Bench) -> None:
+    """Of each priority the first few; what runs, waits for its time or its key stands in none."""
+    await bench.running()
+    await bench.submit(delay=timedelta(hours=1))
+    keyed, _ = await bench.submit(ordering_key="k"), await bench.submit(ordering_key="k")
+    late = await bench.submit()
+    high = await bench.submit(priority=Priority.HIGH)
+    await bench.submit(pool="elsewhere")
+    beyond = await bench.submit()
+
+    line = await bench.reads.line("default", 2)
+
+    assert [(one.id, one.priority) for one in line] == [
+        (high, "high"),
+        (keyed, "normal"),
+        (late, "normal"),
+    ]
+    assert beyond not in {one.id for one in line}
+
+
+async def test_a_job_of_a_key_knows_what_is_before_it(bench: Bench) -> None:
+    """What has ended, comes after, or is another tenant's does not keep it waiting."""
+    await bench.ended(ordering_key="k")
+    await bench.running(ordering_key="k")
+    await bench.submit(ordering_key="k", type="demo.fail")
+    job_id = await bench.submit(ordering_key="k")
+    await bench.submit(ordering_key="k")
+    await bench.submit(ordering_key="k", tenant=a_tenant())
+
+    before = await bench.reads.before(THE_TENANT, job_id, 200)
+
+    assert before == [("demo.fail", State.QUEUED), ("demo.echo", State.RUNNING)]
+    assert len(await bench.reads.before(THE_TENANT, job_id, 1)) == 1
+    assert await bench.reads.before(a_tenant(), job_id, 200) == []
+
+
 async def test_a_list_is_read_page_by_page_newest_first(bench: Bench) -> None:
     """A cursor is an id: what is submitted meanwhile moves nothing."""
     ids = sorted([await bench.submit() for _ in range(5)], reverse=True)
