@@ -4,6 +4,7 @@ What this answers is stored; whether the broker confirmed the knock in time chan
 about that, since the relay delivers what is left.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -15,6 +16,7 @@ from front_service.pointers import mistake, steps_to
 from front_service.vetting import Ask, check_idempotency_key, vet
 from shared.contract.addresses import EgressRules
 from shared.contract.errors import Invalid, UnknownType
+from shared.contract.events import encode_news
 from shared.contract.files import FileReference
 from shared.contract.job_types import Catalogue, JobType
 from shared.contract.jobs import Accepted, Submission
@@ -35,6 +37,14 @@ class Admits(Protocol):
 class Posts(Protocol):
     async def confirmed(self, row: OutboxRow) -> bool:
         """As ``Post.confirmed``."""
+
+    def send(self, rows: Iterable[OutboxRow]) -> None:
+        """As ``Post.send``."""
+
+
+class Tells(Protocol):
+    def offer(self, body: bytes) -> None:
+        """As ``FanOut.offer``."""
 
 
 class ReadsStatus(Protocol):
@@ -57,6 +67,7 @@ class Admission:
         catalogue: Catalogue,
         intake: Admits,
         post: Posts,
+        fan_out: Tells,
         status: ReadsStatus,
         backlog: Backlog,
         metrics: FrontMetrics,
@@ -67,6 +78,7 @@ class Admission:
         self._catalogue, self._intake, self._post = catalogue, intake, post
         self._status, self._backlog, self._max_age = status, backlog, max_age
         self._metrics, self._clock, self._egress = metrics, clock, egress
+        self._fan_out = fan_out
 
     def check(self, name: str, idempotency_key: str | None) -> JobType:
         """Refuse what no body could make acceptable, before any of it is read or stored."""
@@ -84,18 +96,22 @@ class Admission:
         began = self._clock.monotonic()
         admitted = await self._admit(submission, ask)
         accepted = admitted.accepted
+        self._tell(admitted)
         confirmed = await self._confirmed(admitted.row)
         seconds = self._clock.monotonic() - began
         self._metrics.accepted(ask.type, confirmed=confirmed, seconds=seconds)
         document = ticket(ask.type, str(accepted.job_id), accepted.at)
-        if accepted.replayed:
+        if accepted.replayed or accepted.existing:
             document["status"] = await self._status(ask, accepted)
+        if accepted.existing:
+            document["existing"] = True
         log.info(
             "job accepted",
             job_id=document["jobId"],
             type=ask.type,
             confirmed=confirmed,
             replayed=accepted.replayed,
+            existing=accepted.existing,
         )
         return Ticket(document, accepted.replayed)
 
@@ -108,6 +124,12 @@ class Admission:
         except Exception:
             log.exception("knock failed")  # the job is stored: no mistake of ours takes that back
             return False
+
+    def _tell(self, admitted: Admitted) -> None:
+        """Let go on, and let watchers know, what was changed for the sake of this job."""
+        self._post.send(admitted.others)
+        if admitted.news:
+            self._fan_out.offer(encode_news(list(admitted.news)))
 
     async def _admit(self, submission: Submission, ask: Ask) -> Admitted:
         try:

@@ -155,6 +155,7 @@ def build_front(
         catalogue=catalogue,
         intake=ground.intake,
         post=ground.post,
+        fan_out=ground.fan_out,
         status=lookup.status,
         backlog=backlog,
         metrics=metrics,

@@ -7,6 +7,7 @@ UketsukeError
 │   ├── UnknownJob               404
 │   ├── UnknownBlob              404
 │   ├── NoResult                 409
+│   ├── NotUnique                409
 │   ├── WrongState               409
 │   │   ├── AlreadyEnded         409
 │   │   ├── HoldsNoKey           409
@@ -106,6 +107,22 @@ class NotReplayable(WrongState):
 class HoldsNoKey(WrongState):
     code = "holds_no_key"
     title = "The job holds no ordering key"
+
+
+class NotUnique(Refusal):
+    """Another job holds the unique key: *job_id* names it, and *links* say where it is."""
+
+    code = "not_unique"
+    status = 409
+    title = "Another job holds this unique key"
+
+    def __init__(self, detail: str, *, job_id: str, links: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self._job_id, self._links = job_id, links
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        return {"jobId": self._job_id, "statusUrl": self._links["self"], "_links": self._links}
 
 
 class Undecided(Refusal):

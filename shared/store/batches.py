@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from shared.contract.errors import IdempotencyMismatch, Invalid, Undecided
+from shared.contract.events import News
 from shared.contract.ids import JobId, TenantId
 from shared.contract.jobs import Accepted, Submission
 from shared.store.pool import Connection
@@ -19,10 +20,15 @@ from shared.store.sql import statement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """What became of a submission; *row* is the knock whose confirm a 202 waits for, if any."""
+    """What became of a submission; *row* is the knock whose confirm a 202 waits for, if any.
+
+    *others* are knocks for jobs that may run now that it has replaced one, *news* are of those.
+    """
 
     accepted: Accepted
     row: OutboxRow | None = None
+    others: tuple[OutboxRow, ...] = ()
+    news: Sequence[News] = ()
 
 
 async def remembered(
@@ -124,4 +130,6 @@ def arrays(
         [s.callback_url for s in batch],
         [",".join(s.callback_events) for s in batch],
         [s.request for s in batch],
+        [s.unique.key if s.unique is not None and s.unique.lasts is None else None for s in batch],
+        [s.batch for s in batch],
     ]

@@ -15,20 +15,18 @@ from typing import Any, Final
 
 import asyncpg
 
-from shared.contract.errors import (
-    Invalid,
-    Unavailable,
-    Undecided,
-)
+from shared.contract.errors import Unavailable, Undecided
 from shared.contract.events import News
 from shared.contract.ids import JobId, TenantId
 from shared.contract.jobs import Accepted, Submission
 from shared.contract.states import ENDINGS, Move, State, edges
 from shared.runtime.batching import Batcher
-from shared.store.batches import Admitted, arrays, places, remembered, without_blobs
+from shared.store.admitting import Spoilt, decide, insert, is_plain, knock
+from shared.store.batches import Admitted
 from shared.store.jams import Jams, lane_of, parted
+from shared.store.names import reclaimed
 from shared.store.pool import Busy, Connection, Locked, Pool, Rejected
-from shared.store.rows import OutboxRow, outbox_row
+from shared.store.rows import OutboxRow
 from shared.store.sql import statement
 
 _MOST: Final = 128
@@ -61,8 +59,9 @@ class Intake:
     async def admit(self, submission: Submission) -> Admitted:
         """Make *submission* a job, or find the job it was before; durable when this returns.
 
-        Raises ``IdempotencyMismatch``, ``Undecided``, ``Invalid`` (a blob nobody knows) or
-        ``Unavailable``; then nothing is kept of it, unless the database fell silent meanwhile.
+        Raises ``IdempotencyMismatch``, ``Undecided``, ``NotUnique``, ``Invalid`` (a blob nobody
+        knows) or ``Unavailable``; then nothing is kept of it, unless the database fell silent
+        meanwhile.
         """
         try:
             return await self._submits.submit(submission)
@@ -83,14 +82,24 @@ class Intake:
         return Changed(state=state, news=News(job_id, moved["sequence"]), rows=rows)
 
     async def replay(self, tenant: TenantId, job_id: JobId) -> Changed | None:
-        """Give a job that failed, was cancelled or expired a new run; ``None``: it is neither."""
+        """Give a job that failed, was cancelled or expired a new run; ``None``: it is neither.
+
+        Raises ``NotUnique`` if another job holds the unique key that it held.
+        """
+        try:
+            return await self._replay(tenant, job_id)
+        except _NothingMoved:
+            return None
+
+    async def _replay(self, tenant: TenantId, job_id: JobId) -> Changed:
         guard = edges(Move.REPLAY)
         async with self._pool.transaction() as connection:
+            await reclaimed(connection, tenant, job_id)
             await connection.execute(statement("lock"), [job_id])
             moved = await connection.fetchrow(statement("replay"), tenant, job_id, *guard)
             if moved is None:
-                return None
-            rows = await self._knock(connection, [job_id])
+                raise _NothingMoved
+            rows = await knock(connection, [job_id], self._head_start)
         return Changed(state=State(moved["state"]), news=News(job_id, moved["sequence"]), rows=rows)
 
     async def release(self, tenant: TenantId, job_id: JobId) -> Sequence[OutboxRow] | None:
@@ -116,13 +125,7 @@ class Intake:
     ) -> list[OutboxRow]:
         """Knock for the new heads of keys."""
         ids = [row["head"] for row in heads if row["head"] is not None]
-        return await self._knock(connection, ids) if ids else []
-
-    async def _knock(
-        self, connection: "Connection[Any]", job_ids: Sequence[JobId]
-    ) -> list[OutboxRow]:
-        rows = await connection.fetch(statement("knock"), list(job_ids), self._head_start)
-        return [outbox_row(row) for row in rows]
+        return await knock(connection, ids, self._head_start)
 
     async def _write(
         self, batch: Sequence[Submission]
@@ -134,7 +137,7 @@ class Intake:
             if free:
                 answers = _by_id(free, await self._write_together(free))
         except Locked:  # somewhere among them: each lane has a try of its own, plain ones at once
-            plain = [submission for submission in free if _is_plain([submission])]
+            plain = [submission for submission in free if is_plain([submission])]
             if plain:
                 answers = _by_id(plain, await self._write_together(plain))
         return [answers[s.id] if s.id in answers else self._jams.add(s) for s in batch]
@@ -150,7 +153,10 @@ class Intake:
             return await self._commit(lot)
         except Locked:
             raise
-        except (Busy, Rejected, ValueError, Invalid) as error:
+        except Spoilt as spoilt:
+            if len(lot) == 1:
+                return list(spoilt.why.values())
+        except (Busy, Rejected, ValueError) as error:
             if len(lot) == 1:
                 return [error]
         except Unavailable:
@@ -170,45 +176,15 @@ class Intake:
     async def _commit(self, batch: Sequence[Submission]) -> Sequence[Admitted | BaseException]:
         for tries in range(1, _TRIES + 1):
             try:
-                if _is_plain(batch):
+                if is_plain(batch):
                     async with self._pool.connection() as connection:
-                        return await self._insert(connection, batch)
+                        return await insert(connection, batch, self._head_start)
                 async with self._pool.transaction() as connection:
-                    return await self._decide(connection, batch)
+                    return await decide(connection, batch, self._head_start)
             except Busy as error:
                 if tries == _TRIES or isinstance(error, Locked):
                     raise
         raise AssertionError("unreachable")
-
-    async def _decide(
-        self, connection: "Connection[Any]", batch: Sequence[Submission]
-    ) -> Sequence[Admitted | BaseException]:
-        """Part what is new from what was asked before, then insert what is new."""
-        answers: dict[JobId, Admitted | BaseException] = {}
-        answers |= await remembered(connection, batch)
-        answers |= await without_blobs(connection, [s for s in batch if s.id not in answers])
-        for answer in answers.values():
-            if isinstance(answer, Invalid):
-                raise answer  # rolls back: nothing of what is refused may be kept
-        new = [submission for submission in batch if submission.id not in answers]
-        if new:
-            inserted = await self._insert(connection, new)
-            answers |= {s.id: answer for s, answer in zip(new, inserted, strict=True)}
-        return [answers[submission.id] for submission in batch]
-
-    async def _insert(
-        self, connection: "Connection[Any]", batch: Sequence[Submission]
-    ) -> list[Admitted]:
-        spots = await places(connection, batch)
-        posted = await connection.fetch(
-            statement("submit"), *arrays(batch, spots), self._head_start
-        )
-        at = posted[0]["at"]
-        knocks = [outbox_row(row) for row in posted if row["id"] is not None]
-        knock_of = {job_id: knock for knock in knocks for job_id in knock.job_ids}
-        return [
-            Admitted(accepted=Accepted(job_id=s.id, at=at), row=knock_of.get(s.id)) for s in batch
-        ]
 
     async def _find_out(self, batch: Sequence[Submission]) -> Sequence[Admitted | BaseException]:
         """After trouble the commit may have happened: ask a new connection, once."""
@@ -223,13 +199,12 @@ class Intake:
         ]
 
 
+class _NothingMoved(Exception):
+    """So that the transaction keeps nothing."""
+
+
 def _away() -> Unavailable:
     return Unavailable("The database does not answer", retry_after=1)
-
-
-def _is_plain(batch: Sequence[Submission]) -> bool:
-    """Say whether one statement is enough: it is its own transaction."""
-    return not any(s.ordering_key or s.idempotency or s.blobs for s in batch)
 
 
 def _by_id(

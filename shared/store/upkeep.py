@@ -143,11 +143,14 @@ async def _forget(connection: "Connection[Any]", ids: Sequence[JobId]) -> int:
 
     The keys are held, or two replicas with a job each of one key would leave its head to the other.
     """
+    await connection.execute(statement("names_of"), ids)
     await connection.execute(statement("lock"), ids)
     gone = await connection.fetch(statement("forget"), ids)
     lanes = [(row["tenant"], row["key"]) for row in gone if row["key"] is not None]
     if lanes:
         await connection.fetch(statement("forget_heads"), *map(list, zip(*lanes, strict=True)))
+    if gone:
+        await connection.execute(statement("drop_names"), [row["id"] for row in gone])
     return len(gone)
 
 

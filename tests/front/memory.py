@@ -9,15 +9,16 @@ from shared.contract.errors import (
     Gone,
     IdempotencyMismatch,
     Invalid,
+    NotUnique,
     Unavailable,
     UnknownBlob,
     UnknownJob,
 )
 from shared.contract.events import ACCEPTED, JobEvent, News, encode_news
 from shared.contract.ids import BlobId, JobId, TenantId
-from shared.contract.jobs import Accepted, JobView, Submission
+from shared.contract.jobs import Accepted, JobView, OnConflict, Submission
 from shared.contract.states import ENDINGS, MOVES, Move, State
-from shared.contract.status import MOST_INLINE
+from shared.contract.status import MOST_INLINE, links
 from shared.store.batches import Admitted
 from shared.store.intake import Changed
 from shared.store.reads import Filters
@@ -35,6 +36,7 @@ class MemoryStore:
         self.blobs: dict[BlobId, Blob] = {}
         self.owners: dict[BlobId, TenantId] = {}
         self.keys: dict[tuple[TenantId, str, str], tuple[bytes, JobId]] = {}
+        self.names: dict[tuple[TenantId, str, str], JobId] = {}
         self.released: set[JobId] = set()
         self.is_away = False
         self.questions = 0
@@ -54,6 +56,8 @@ class MemoryStore:
             if known != submission.id:
                 at = self.views[known].created_at
                 return Admitted(accepted=Accepted(job_id=known, at=at, replayed=True))
+        if (answer := self._unique(submission)) is not None:
+            return answer
         view = _view(submission, self._now())
         self.submissions[view.id] = submission
         self.views[view.id] = view
@@ -62,6 +66,21 @@ class MemoryStore:
         is_due = view.state is State.QUEUED
         accepted = Accepted(job_id=view.id, at=view.created_at)
         return Admitted(accepted=accepted, row=row if is_due else None)
+
+    def _unique(self, submission: Submission) -> Admitted | None:
+        """Know unique keys that are held while their job lives."""
+        if (wish := submission.unique) is None:
+            return None
+        name = (submission.tenant, submission.type, wish.key)
+        holder = self.views.get(self.names.get(name, submission.id))
+        if holder is None or holder.has_ended or wish.on_conflict is OnConflict.REPLACE:
+            self.names[name] = submission.id
+            return None
+        if wish.on_conflict is OnConflict.REJECT:
+            where = links(holder.type, str(holder.id))
+            raise NotUnique("held", job_id=str(holder.id), links=where)
+        at = holder.created_at
+        return Admitted(accepted=Accepted(job_id=holder.id, at=at, existing=True))
 
     async def cancel(self, tenant: TenantId, job_id: JobId) -> Changed | None:
         self._answer()

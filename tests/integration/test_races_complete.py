@@ -14,6 +14,7 @@ from tests.integration import (
     test_races_finish,
     test_races_operate,
     test_races_submit,
+    test_races_unique,
     test_races_upkeep,
 )
 from tests.integration.bench import Bench, a_bench
@@ -36,6 +37,7 @@ def _all_races() -> list[Given]:
         test_races_finish,
         test_races_operate,
         test_races_submit,
+        test_races_unique,
         test_races_upkeep,
     )
     return [given for place in places for given in place.RACES]
