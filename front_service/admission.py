@@ -85,14 +85,25 @@ class Admission:
         job_type = self._catalogue.get(name)
         if job_type is None:
             raise UnknownType
-        self._backlog.check()
+        self.check_room()
         check_idempotency_key(idempotency_key)
         return job_type
 
+    def check_room(self) -> None:
+        """Refuse everything while too much waits for the broker."""
+        self._backlog.check()
+
+    def vet(self, ask: Ask) -> Submission:
+        """Make *ask* a submission with an id of its own; raise ``Refusal``."""
+        job_type = self._catalogue.get(ask.type)
+        if job_type is None:
+            raise UnknownType
+        return vet(ask, job_type, fresh_job_id(), max_age=self._max_age, egress=self._egress)
+
     async def submit(self, ask: Ask) -> Ticket:
         """Accept *ask* as a job; raises ``Refusal``, and then kept nothing, or ``Unavailable``."""
-        job_type = self.check(ask.type, ask.idempotency_key)
-        submission = vet(ask, job_type, fresh_job_id(), max_age=self._max_age, egress=self._egress)
+        self.check(ask.type, ask.idempotency_key)
+        submission = self.vet(ask)
         began = self._clock.monotonic()
         admitted = await self._admit(submission, ask)
         accepted = admitted.accepted

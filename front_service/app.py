@@ -12,12 +12,16 @@ from aiohttp import web
 from front_service import keys
 from front_service.admission import Admission, Admits, Posts
 from front_service.backlog import Backlog
-from front_service.control import Changes, Control, Sends, Tells
+from front_service.batching import AdmitsBatches, Batching, ReadsStates
+from front_service.bulk import Bulk, ChangesMany, Finds
+from front_service.control import Control, Sends, Tells
 from front_service.heads import Heads
 from front_service.health import Readiness
 from front_service.identity import Doorkeeper
 from front_service.lookup import Lookup
 from front_service.middleware.edge import edge
+from front_service.overview import Counts, Overview
+from front_service.push.batches import BatchStreams
 from front_service.push.hub import Hub
 from front_service.push.listener import Listener
 from front_service.push.stream import Reads as Readable
@@ -35,8 +39,11 @@ from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
+from shared.store.batch_intake import BatchIntake
+from shared.store.batch_rows import BatchRows
 from shared.store.blobs import BlobRows
 from shared.store.intake import Intake
+from shared.store.operating import Operating
 from shared.store.outbox import Outbox
 from shared.store.pool import Pool, open_pool
 from shared.store.reads import Reads
@@ -46,8 +53,12 @@ _LAST_WRITES: Final = 5.0  # seconds
 _REQUESTS_SHARE: Final = 0.3  # of the drain, each for finishing requests and for ending them
 
 
-class Takes(Admits, Changes, Protocol):
+class Takes(Admits, ChangesMany, Protocol):
     """As ``Intake``."""
+
+
+class Operates(Finds, Counts, Protocol):
+    """As ``Operating``."""
 
 
 class Carries(Posts, Sends, Protocol):
@@ -59,7 +70,10 @@ class Ground:
     """What the service stands on: the real stores and the broker, or those of a test."""
 
     intake: Takes
+    batch_intake: AdmitsBatches
     reads: Readable
+    batches: ReadsStates
+    operating: Operates
     post: Carries
     fan_out: Tells
     blobs: KeepsBytes
@@ -76,9 +90,15 @@ class Front:
     app: web.Application
     hub: Hub
     listener: Listener
+    batches: BatchStreams
     heads: Heads
     backlog: Backlog
     server: HttpServer
+
+    def hear(self, body: bytes) -> None:
+        """Take a message of the fan-out."""
+        self.listener.hear(body)
+        self.batches.hear(body)
 
     @property
     def services(self) -> list[Service]:
@@ -103,7 +123,10 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         intake = Intake(pool, confirm_wait=wait)
         ground = Ground(
             intake=intake,
+            batch_intake=BatchIntake(pool, confirm_wait=wait),
             reads=Reads(looks),  # apart: no crowd of readers holds up a submit
+            batches=BatchRows(looks),
+            operating=Operating(looks),
             post=post,
             fan_out=fan_out,
             blobs=blobs,
@@ -114,7 +137,9 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         )
         front = build_front(settings, catalogue, ground, clock=SystemClock())
         ears = front.listener
-        fan_in = FanIn(amqp, name="front-ears", on_message=ears.hear, on_reconnect=ears.reconnected)
+        fan_in = FanIn(
+            amqp, name="front-ears", on_message=front.hear, on_reconnect=ears.reconnected
+        )
         front.app[keys.METRICS].gauge(
             "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
         )
@@ -147,11 +172,12 @@ def build_front(
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
     app[keys.METRICS] = metrics
     app[keys.STREAMS] = Streams(hub, ground.reads, clock)
+    batches = app[keys.BATCHES] = BatchStreams(ground.batches)
     app[keys.UPLOADS] = Uploads(ground.blobs, ground.blob_rows, most_bytes=settings.max_upload)
     app[keys.CONTROL] = Control(
         lookup=lookup, intake=ground.intake, post=ground.post, fan_out=ground.fan_out
     )
-    app[keys.ADMISSION] = Admission(
+    admission = app[keys.ADMISSION] = Admission(
         catalogue=catalogue,
         intake=ground.intake,
         post=ground.post,
@@ -163,6 +189,23 @@ def build_front(
         max_age=settings.max_age,
         egress=settings.egress,
     )
+    app[keys.BATCHING] = Batching(
+        admission=admission,
+        intake=ground.batch_intake,
+        reads=ground.batches,
+        post=ground.post,
+        fan_out=ground.fan_out,
+        metrics=metrics,
+        clock=clock,
+    )
+    app[keys.BULK] = Bulk(
+        finds=ground.operating,
+        intake=ground.intake,
+        post=ground.post,
+        fan_out=ground.fan_out,
+        clock=clock,
+    )
+    app[keys.OVERVIEW] = Overview(counts=ground.operating, catalogue=catalogue, clock=clock)
     app.add_routes(ROUTES)
     server = HttpServer(
         app,
@@ -171,12 +214,26 @@ def build_front(
         reuse_port=settings.reuse_port,
         heads=heads,
         readiness=readiness,
-        say_goodbye=hub.drain,
+        say_goodbye=partial(_say_goodbye, hub, batches),
         grace=settings.drain * _REQUESTS_SHARE,
     )
     listener = Listener(hub, ground.reads, clock)
     _measure(metrics, hub, server, ground)
-    return Front(app=app, hub=hub, listener=listener, heads=heads, backlog=backlog, server=server)
+    return Front(
+        app=app,
+        hub=hub,
+        listener=listener,
+        batches=batches,
+        heads=heads,
+        backlog=backlog,
+        server=server,
+    )
+
+
+def _say_goodbye(hub: Hub, batches: BatchStreams) -> None:
+    """Send everybody who watches to another replica."""
+    hub.drain()
+    batches.drain()
 
 
 def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from front_service.api import blobs, health, jobs
+from front_service.api import batches, blobs, health, jobs, operate
 from front_service.api.bodies import asked_later
 from front_service.api.submit import submit
 from front_service.push import sse, websocket
@@ -19,12 +19,20 @@ ROUTES = (
     _get("/readyz", health.readyz),
     _get("/metrics", health.metrics),
     _get("/jobs/{id}", websocket.watch, allow_head=False),
+    _get("/batches/{id}", batches.watch, allow_head=False),
     _get("/api/jobs", jobs.list_jobs),
+    _get("/api/dead-letters", operate.dead_letters),
+    _get("/api/stats", operate.stats),
+    _get("/api/job-types", operate.job_types),
+    _post("/api/jobs/bulk", operate.bulk),
     _get("/api/jobs/{id}", jobs.status),
     _delete("/api/jobs/{id}", jobs.cancel),
     _post("/api/jobs/{id}/replay", jobs.replay),
     _post("/api/jobs/{id}/release", jobs.release),
     _get("/api/jobs/{id}/events", sse.events, allow_head=False),
+    _post("/api/batches", batches.submit),
+    _get("/api/batches/{id}", batches.status),
+    _get("/api/batches/{id}/events", batches.events, allow_head=False),
     _post("/api/blobs", blobs.upload),
     _get("/api/blobs/{id}", blobs.download),
     _post("/api/{collection}/{action}", submit),

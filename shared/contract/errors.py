@@ -6,6 +6,7 @@ UketsukeError
 │   ├── UnknownType              404
 │   ├── UnknownJob               404
 │   ├── UnknownBlob              404
+│   ├── UnknownBatch             404
 │   ├── NoResult                 409
 │   ├── NotUnique                409
 │   ├── WrongState               409
@@ -18,6 +19,7 @@ UketsukeError
 │   ├── UnsupportedMedia         415
 │   ├── Invalid                  422
 │   ├── IdempotencyMismatch      422
+│   ├── BatchRefused             422
 │   └── OverQuota                429
 └── Unavailable                  503, try again: nothing was promised, and hardly ever kept
 """
@@ -70,6 +72,12 @@ class UnknownBlob(Refusal):
     code = "unknown_blob"
     status = 404
     title = "There is no such blob"
+
+
+class UnknownBatch(Refusal):
+    code = "unknown_batch"
+    status = 404
+    title = "There is no such batch"
 
 
 class NoResult(Refusal):
@@ -172,6 +180,22 @@ class IdempotencyMismatch(Refusal):
     code = "idempotency_mismatch"
     status = 422
     title = "The Idempotency-Key was used before, with another request"
+
+
+class BatchRefused(Refusal):
+    """Nothing of the batch was kept; *jobs* says, place by place, what was wrong."""
+
+    code = "batch_refused"
+    status = 422
+    title = "Nothing of the batch was accepted"
+
+    def __init__(self, detail: str, *, jobs: Sequence[Mapping[str, object]]) -> None:
+        super().__init__(detail)
+        self._jobs = jobs
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        return {"jobs": self._jobs}
 
 
 class OverQuota(Refusal):

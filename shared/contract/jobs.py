@@ -137,6 +137,7 @@ class JobView:
     result: bytes | None
     error_code: str | None
     error: str | None
+    batch: BatchId | None = None
 
     @property
     def status(self) -> Status:

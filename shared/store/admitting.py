@@ -9,6 +9,7 @@ from shared.contract.events import News
 from shared.contract.ids import JobId
 from shared.contract.jobs import Accepted, Submission
 from shared.contract.states import ENDINGS, Move, State, edges
+from shared.store.batch_rows import left_by
 from shared.store.batches import Admitted, arrays, places, remembered, without_blobs
 from shared.store.names import Holder, Judged, judged
 from shared.store.pool import Connection
@@ -50,9 +51,8 @@ async def decide(
     answers |= {s.id: answer for s, answer in zip(new, inserted, strict=True)}
     _answer_existing(answers, verdict)
     if verdict.replaced:
-        rows, news = await _replace(connection, verdict.replaced, head_start)
         last = inserted[-1]  # whoever replaces is new
-        answers[new[-1].id] = replace(last, others=tuple(rows), news=news)
+        answers[new[-1].id] = await _replace(connection, verdict.replaced, last, head_start)
     return [answers[submission.id] for submission in lot]
 
 
@@ -109,12 +109,13 @@ async def _hold_keys(
 
 
 async def _replace(
-    connection: "Connection[Any]", replaced: Sequence[JobId], head_start: timedelta
-) -> tuple[list[OutboxRow], list[News]]:
-    """Cancel the jobs whose unique keys were taken, and let their keys go on."""
+    connection: "Connection[Any]", replaced: Sequence[JobId], by: Admitted, head_start: timedelta
+) -> Admitted:
+    """Cancel the jobs whose unique keys were taken, let their keys go on, and say so with *by*."""
     moved = await connection.fetch(statement("replace"), list(replaced), *edges(Move.CANCEL))
     ended = [row["id"] for row in moved if State(row["state"]) in ENDINGS]
     heads = await connection.fetch(statement("advance"), ended) if ended else []
     ready = [row["head"] for row in heads if row["head"] is not None]
     news = [News(row["id"], row["sequence"]) for row in moved]
-    return await knock(connection, ready, head_start), news
+    rows = tuple(await knock(connection, ready, head_start))
+    return replace(by, others=rows, news=news, batches=frozenset(left_by(moved)))

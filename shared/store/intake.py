@@ -8,8 +8,8 @@ asked once more whether it holds the job, before anything is said.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Final
 
@@ -22,12 +22,14 @@ from shared.contract.jobs import Accepted, Submission
 from shared.contract.states import ENDINGS, Move, State, edges
 from shared.runtime.batching import Batcher
 from shared.store.admitting import Spoilt, decide, insert, is_plain, knock
+from shared.store.batch_rows import closed, left_by
 from shared.store.batches import Admitted
 from shared.store.jams import Jams, lane_of, parted
 from shared.store.names import reclaimed
 from shared.store.pool import Busy, Connection, Locked, Pool, Rejected
 from shared.store.rows import OutboxRow
 from shared.store.sql import statement
+from shared.store.upkeep import forget_jobs
 
 _MOST: Final = 128
 """Submissions of one commit: more would only make the first of them wait longer."""
@@ -45,6 +47,7 @@ class Changed:
     state: State
     news: News
     rows: Sequence[OutboxRow]
+    others: Sequence[News] = ()  # of its batch
 
 
 class Intake:
@@ -64,9 +67,13 @@ class Intake:
         meanwhile.
         """
         try:
-            return await self._submits.submit(submission)
+            admitted = await self._submits.submit(submission)
         except TimeoutError:
             raise _away() from None
+        if not admitted.batches:
+            return admitted
+        others = await closed(self._pool, admitted.batches)
+        return replace(admitted, news=(*admitted.news, *others))
 
     async def cancel(self, tenant: TenantId, job_id: JobId) -> Changed | None:
         """End a job that waits, or ask one that runs to stop; ``None``: nothing to cancel."""
@@ -79,24 +86,29 @@ class Intake:
             state, rows = State(moved["state"]), list[OutboxRow]()
             if state in ENDINGS:
                 rows = await self._hand_over(connection, job_id)
-        return Changed(state=state, news=News(job_id, moved["sequence"]), rows=rows)
+        others = await closed(self._pool, left_by([moved]))
+        return Changed(state=state, news=News(job_id, moved["sequence"]), rows=rows, others=others)
 
-    async def replay(self, tenant: TenantId, job_id: JobId) -> Changed | None:
+    async def replay(
+        self, tenant: TenantId, job_id: JobId, *, ended_by: datetime | None = None
+    ) -> Changed | None:
         """Give a job that failed, was cancelled or expired a new run; ``None``: it is neither.
+
+        With *ended_by* only if it ended until then: so that a wish that is repeated is one wish.
 
         Raises ``NotUnique`` if another job holds the unique key that it held.
         """
         try:
-            return await self._replay(tenant, job_id)
+            return await self._replay(tenant, job_id, ended_by)
         except _NothingMoved:
             return None
 
-    async def _replay(self, tenant: TenantId, job_id: JobId) -> Changed:
+    async def _replay(self, tenant: TenantId, job_id: JobId, ended_by: datetime | None) -> Changed:
         guard = edges(Move.REPLAY)
         async with self._pool.transaction() as connection:
             await reclaimed(connection, tenant, job_id)
             await connection.execute(statement("lock"), [job_id])
-            moved = await connection.fetchrow(statement("replay"), tenant, job_id, *guard)
+            moved = await connection.fetchrow(statement("replay"), tenant, job_id, *guard, ended_by)
             if moved is None:
                 raise _NothingMoved
             rows = await knock(connection, [job_id], self._head_start)
@@ -111,6 +123,22 @@ class Intake:
             await connection.execute(statement("lock"), [job_id])
             heads = await connection.fetch(statement("release"), tenant, job_id)
             return await self._go_on(connection, heads) if heads else None
+
+    async def delete(
+        self, tenant: TenantId, job_ids: Sequence[JobId], *, ended_by: datetime
+    ) -> list[JobId]:
+        """Clean up those of *job_ids* that had ended by then: gone at once, with a tombstone each.
+
+        A failed job that holds its key stays.
+        """
+        async with self._pool.transaction() as connection:
+            found = await connection.fetch(statement("states"), tenant, list(job_ids))
+            mine = [row["id"] for row in found]
+            await connection.execute(statement("names_of"), mine)
+            await connection.execute(statement("lock"), mine)
+            rows = await connection.fetch(statement("outlive"), tenant, mine, ended_by)
+            await forget_jobs(connection, [row["id"] for row in rows])
+        return [row["id"] for row in rows]
 
     async def drain(self) -> None:
         """Wait until every submission handed in is decided."""

@@ -16,8 +16,10 @@ from shared.contract.ids import JobId, parse_uuid
 from shared.runtime.clock import SystemClock
 from shared.runtime.serving import serve
 from shared.runtime.settings import FrontSettings
+from tests.front.batches import MemoryBatches
 from tests.front.job_types import CATALOGUE
 from tests.front.memory import Loudspeaker, MemoryPost, MemoryStore
+from tests.front.operating import MemoryOperating
 
 
 def settings(**values: Any) -> FrontSettings:
@@ -32,6 +34,8 @@ class Desk:
     url: str
     port: int
     store: MemoryStore
+    batches: MemoryBatches
+    operating: MemoryOperating
     post: MemoryPost
     air: Loudspeaker
     front: Front
@@ -68,6 +72,7 @@ async def open_desk(
 ) -> AsyncIterator[Desk]:
     """Serve a desk; several may share a store and the air."""
     store, post, air = store or MemoryStore(), MemoryPost(), air or Loudspeaker()
+    batches, operating = MemoryBatches(store), MemoryOperating(store)
 
     async def outbox_depth(most: int) -> int:
         if store.is_away:
@@ -78,7 +83,10 @@ async def open_desk(
         blobs = await stack.enter_async_context(open_blobs(folder))
         ground = Ground(
             intake=store,
+            batch_intake=batches,
             reads=store,
+            batches=batches,
+            operating=operating,
             post=post,
             fan_out=air,
             blobs=blobs,
@@ -88,7 +96,7 @@ async def open_desk(
             free_connections=lambda: 8,
         )
         front = build_front(settings(**values), CATALOGUE, ground, clock=SystemClock())
-        air.ears.append(front.listener.hear)
+        air.ears.append(front.hear)
         stop = asyncio.Event()
         served = asyncio.create_task(serve(front.services, stop))
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -98,6 +106,8 @@ async def open_desk(
                 url=f"http://127.0.0.1:{port}",
                 port=port,
                 store=store,
+                batches=batches,
+                operating=operating,
                 post=post,
                 air=air,
                 front=front,

@@ -24,6 +24,8 @@ from shared.store.intake import Changed
 from shared.store.reads import Filters
 from shared.store.rows import OutboxRow
 
+_LATER = datetime.max.replace(tzinfo=UTC)
+
 
 class MemoryStore:
     """Jobs, their events and blobs; *is_away* makes every question fail."""
@@ -90,15 +92,30 @@ class MemoryStore:
         moved = self.move(job_id, MOVES[Move.CANCEL][view.state])
         return Changed(state=moved.state, news=News(job_id, moved.sequence), rows=())
 
-    async def replay(self, tenant: TenantId, job_id: JobId) -> Changed | None:
+    async def replay(
+        self, tenant: TenantId, job_id: JobId, *, ended_by: datetime | None = None
+    ) -> Changed | None:
         self._answer()
         view = self.views.get(job_id)
         if view is None or view.tenant != tenant or view.state not in MOVES[Move.REPLAY]:
+            return None
+        if ended_by is not None and (view.completed_at or ended_by) > ended_by:
             return None
         fresh = replace(view, replays=view.replays + 1, attempt=0, started_at=None, progress=0)
         self.views[job_id] = replace(fresh, error=None, error_code=None, message=None)
         moved = self.move(job_id, State.QUEUED)
         return Changed(state=moved.state, news=News(job_id, moved.sequence), rows=(_row(moved),))
+
+    async def delete(
+        self, tenant: TenantId, job_ids: Sequence[JobId], *, ended_by: datetime
+    ) -> list[JobId]:
+        self._answer()
+        views = [self.views[job_id] for job_id in job_ids if job_id in self.views]
+        mine = [view for view in views if view.tenant == tenant]
+        over = [view.id for view in mine if (view.completed_at or _LATER) <= ended_by]
+        for job_id in over:
+            self.forget(job_id)
+        return over
 
     async def release(self, tenant: TenantId, job_id: JobId) -> Sequence[OutboxRow] | None:
         """Take every failed job with a key for one that holds it, once."""
@@ -135,7 +152,7 @@ class MemoryStore:
     ) -> list[JobView]:
         self._answer()
         newest = sorted(self.views.values(), key=lambda view: view.id, reverse=True)
-        fitting = [v for v in newest if v.tenant == tenant and _fits(v, filters)]
+        fitting = [v for v in newest if v.tenant == tenant and fits(v, filters)]
         return [v for v in fitting if before is None or v.id < before][:limit]
 
     async def add(self, tenant: TenantId, blob: Blob) -> None:
@@ -274,7 +291,7 @@ def _event(view: JobView, kind: str) -> JobEvent:
     )
 
 
-def _fits(view: JobView, filters: Filters) -> bool:
+def fits(view: JobView, filters: Filters) -> bool:
     return (
         (filters.states is None or view.state in filters.states)
         and filters.type in (None, view.type)

@@ -1,5 +1,5 @@
--- Unique keys, which one job of a tenant and type holds at a time; batches, and which jobs are theirs.
--- The code before this one knows none of it: its jobs have neither.
+-- Unique keys, which one job of a tenant and type holds at a time; batches; and which workers live.
+-- The code before this one knows none of it: its jobs have neither key nor batch.
 
 ALTER TABLE jobs
     ADD COLUMN unique_key text,  -- held while the job lives: a replay has to take it again
@@ -41,3 +41,11 @@ CREATE TABLE batch_jobs (
     PRIMARY KEY (batch, place)
 );
 CREATE INDEX batch_jobs_jobs ON batch_jobs (job_id);
+
+CREATE TABLE workers (
+    id uuid PRIMARY KEY,       -- of one process, from its start to its end
+    pools text[] NOT NULL,
+    types text[] NOT NULL,     -- that it has handlers for
+    lacking text[] NOT NULL,   -- and of those, the ones whose extra is not installed
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
