@@ -20,9 +20,9 @@ from shared.contract.errors import Invalid, Malformed, TooLarge, UketsukeError
 
 Entry = Mapping[str, Any] | UketsukeError
 
-_MOST_PARTS: Final = 200_000  # brackets and commas of one JSON document
+_MOST_PARTS: Final = 100_000  # brackets and commas of one JSON document
 _AT_A_TIME: Final = 25  # submissions
-_STRINGS_AT_A_TIME: Final = 5_000
+_BYTES_AT_A_TIME: Final = 256 * 1024
 
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _MANY_DIGITS = re.compile(rb"[0-9]{16}")
@@ -56,10 +56,19 @@ async def read_document(raw: bytes, *, most_bytes: int) -> Asked:
     if document:
         raise Invalid([mistake((min(document),), "is not known here")])
     _check_number_of(jobs)
-    await _check_the_whole(raw, jobs, names)
-    return Asked(
-        entries=await _read_each([_dumped(job) for job in jobs], most_bytes), atomic=atomic
-    )
+    lines = await _written(jobs)
+    await _check_the_whole(raw, jobs, lines, names)
+    return Asked(entries=await _read_each(lines, most_bytes), atomic=atomic)
+
+
+async def _written(jobs: Sequence[object]) -> list[bytes | UketsukeError]:
+    """Write each submission by itself, so that it can be judged by itself."""
+    lines: list[bytes | UketsukeError] = []
+    for place, job in enumerate(jobs):
+        if place % _AT_A_TIME == 0:
+            await asyncio.sleep(0)
+        lines.append(_dumped(job))
+    return lines
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:
@@ -109,22 +118,48 @@ def _read(line: bytes, most_bytes: int) -> Entry:
         return error
 
 
-async def _check_the_whole(raw: bytes, jobs: Sequence[object], names: int) -> None:
+async def _check_the_whole(
+    raw: bytes, jobs: Sequence[object], lines: Sequence[bytes | UketsukeError], names: int
+) -> None:
     """Refuse doubled names and numbers that would not survive: once read, nothing shows them."""
-    members, colons = names, 0
+    if b"\\" in raw or await _has_many_digits(raw):
+        members = names + await _members_of(jobs)
+        doubled = await _colons_between_strings(raw) != members
+    else:  # without an escape the colons of all strings are in the lines as they were sent
+        found = sum(line.count(b":") for line in lines if isinstance(line, bytes))
+        is_whole = all(isinstance(line, bytes) for line in lines)
+        doubled = is_whole and raw.count(b":") != found + names
+    if doubled:
+        raise Invalid([mistake((), "names a member twice")])
+
+
+async def _has_many_digits(raw: bytes) -> bool:
+    """Look for a number of so many digits that it may not survive, or for what looks like one."""
+    for start in range(0, len(raw), _BYTES_AT_A_TIME):
+        await asyncio.sleep(0)
+        if _MANY_DIGITS.search(raw, max(0, start - 16), start + _BYTES_AT_A_TIME):
+            return True
+    return False
+
+
+async def _members_of(jobs: Sequence[object]) -> int:
+    members = 0
     for place, job in enumerate(jobs):
         if place % _AT_A_TIME == 0:
             await asyncio.sleep(0)
         members += _members(job)
-    end = 0
-    for number, string in enumerate(_STRINGS.finditer(raw)):
-        if number % _STRINGS_AT_A_TIME == 0:
+    return members
+
+
+async def _colons_between_strings(raw: bytes) -> int:
+    colons = end = seen = 0
+    for string in _STRINGS.finditer(raw):
+        if string.end() - seen > _BYTES_AT_A_TIME:
+            seen = string.end()
             await asyncio.sleep(0)
         colons += _look_between(raw[end : string.start()])
         end = string.end()
-    colons += _look_between(raw[end:])
-    if colons > members:
-        raise Invalid([mistake((), "names a member twice")])
+    return colons + _look_between(raw[end:])
 
 
 def _look_between(gap: bytes) -> int:

@@ -240,9 +240,9 @@ def _bundle(
 def _idempotency(ask: BatchAsk) -> Idempotency | None:
     if ask.idempotency_key is None:
         return None
-    prefix = ask.tenant.bytes + (b"atomic batch\n" if ask.asked.atomic else b"batch\n")
-    print_ = sha256(prefix + ask.raw).digest()
-    return Idempotency(caller=ask.caller, key=ask.idempotency_key, fingerprint=print_)
+    found = sha256(ask.tenant.bytes + (b"atomic batch\n" if ask.asked.atomic else b"batch\n"))
+    found.update(ask.raw)
+    return Idempotency(caller=ask.caller, key=ask.idempotency_key, fingerprint=found.digest())
 
 
 def _entry(
