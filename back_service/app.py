@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from uuid import uuid4
 
 from back_service.announcing import Announcer
 from back_service.child import Limits
@@ -18,11 +19,12 @@ from back_service.leases import Leases, longest_stall
 from back_service.offload import open_offload
 from back_service.progress import ProgressBoard
 from back_service.quarantine import Quarantine, Suspects
+from back_service.register import Presence
 from back_service.runner import Runner
 from back_service.telling import Teller
 from back_service.upkeep.rescuer import LostKnocks, LostLeases, rescuers
 from back_service.upkeep.scheduler import scheduler
-from back_service.upkeep.sweeper import deadlines, strays, sweeper
+from back_service.upkeep.sweeper import batches, deadlines, strays, sweeper
 from shared.blobs.store import open_blobs
 from shared.broker.fanout import FanOut
 from shared.broker.publisher import Publisher
@@ -41,6 +43,7 @@ from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BackSettings
 from shared.runtime.watchdog import Watchdog
 from shared.store.blobs import BlobRows
+from shared.store.operating import Register
 from shared.store.outbox import Outbox
 from shared.store.pool import open_pool
 from shared.store.upkeep import UpkeepStore
@@ -166,9 +169,16 @@ async def open_back(
             scheduler(upkeep, teller),
             *rescuers(lost_leases, lost_knocks),
             deadlines(upkeep, teller),
+            batches(upkeep, teller),
             sweeper(upkeep, blobs),
             strays(upkeep, blobs, place=os.urandom(1).hex()),  # else restarts favour the first
             *_probes(settings, metrics, outbox, subscriber),
+            Presence(
+                Register(pool, uuid4()),
+                pools=settings.pools,
+                types=handlers,
+                lacking=documents.lacking(),
+            ),
             quarantine,  # waited for after the consumer, told before it: both drain at once
             consumer,
             Afterwards("quarantine told to leave", quarantine.close, within=_TOLD),

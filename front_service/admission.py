@@ -4,6 +4,7 @@ What this answers is stored; whether the broker confirmed the knock in time chan
 about that, since the relay delivers what is left.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -16,6 +17,7 @@ from front_service.pointers import mistake, steps_to
 from front_service.vetting import Ask, check_idempotency_key, vet
 from shared.contract.addresses import EgressRules
 from shared.contract.errors import Invalid, UnknownType
+from shared.contract.events import encode_news
 from shared.contract.files import FileReference
 from shared.contract.job_types import Catalogue, JobType
 from shared.contract.jobs import Accepted, Submission
@@ -36,6 +38,14 @@ class Admits(Protocol):
 class Posts(Protocol):
     async def confirmed(self, row: OutboxRow) -> bool:
         """As ``Post.confirmed``."""
+
+    def send(self, rows: Iterable[OutboxRow]) -> None:
+        """As ``Post.send``."""
+
+
+class Tells(Protocol):
+    def offer(self, body: bytes) -> None:
+        """As ``FanOut.offer``."""
 
 
 class ReadsStatus(Protocol):
@@ -58,6 +68,7 @@ class Admission:
         catalogue: Catalogue,
         intake: Admits,
         post: Posts,
+        fan_out: Tells,
         status: ReadsStatus,
         outlook: Outlook,
         backlog: Backlog,
@@ -70,37 +81,53 @@ class Admission:
         self._status, self._backlog, self._max_age = status, backlog, max_age
         self._metrics, self._clock, self._egress = metrics, clock, egress
         self._outlook = outlook
+        self._fan_out = fan_out
 
     def check(self, name: str, idempotency_key: str | None) -> JobType:
         """Refuse what no body could make acceptable, before any of it is read or stored."""
         job_type = self._catalogue.get(name)
         if job_type is None:
             raise UnknownType
-        self._backlog.check()
+        self.check_room()
         check_idempotency_key(idempotency_key)
         return job_type
 
+    def check_room(self) -> None:
+        """Refuse everything while too much waits for the broker."""
+        self._backlog.check()
+
+    def vet(self, ask: Ask) -> Submission:
+        """Make *ask* a submission with an id of its own; raise ``Refusal``."""
+        job_type = self._catalogue.get(ask.type)
+        if job_type is None:
+            raise UnknownType
+        return vet(ask, job_type, fresh_job_id(), max_age=self._max_age, egress=self._egress)
+
     async def submit(self, ask: Ask) -> Ticket:
         """Accept *ask* as a job; raises ``Refusal``, and then kept nothing, or ``Unavailable``."""
-        job_type = self.check(ask.type, ask.idempotency_key)
-        submission = vet(ask, job_type, fresh_job_id(), max_age=self._max_age, egress=self._egress)
+        self.check(ask.type, ask.idempotency_key)
+        submission = self.vet(ask)
         began = self._clock.monotonic()
         admitted = await self._admit(submission, ask)
         accepted = admitted.accepted
+        self._tell(admitted)
         confirmed = await self._confirmed(admitted.row)
         seconds = self._clock.monotonic() - began
         self._metrics.accepted(ask.type, confirmed=confirmed, seconds=seconds)
         document = ticket(ask.type, str(accepted.job_id), accepted.at)
-        if accepted.replayed:
+        if accepted.replayed or accepted.existing:
             document["status"] = await self._status(ask, accepted)
         else:
             document |= self._outlook.of_new(submission).members
+        if accepted.existing:
+            document["existing"] = True
         log.info(
             "job accepted",
             job_id=document["jobId"],
             type=ask.type,
             confirmed=confirmed,
             replayed=accepted.replayed,
+            existing=accepted.existing,
         )
         return Ticket(document, accepted.replayed)
 
@@ -113,6 +140,12 @@ class Admission:
         except Exception:
             log.exception("knock failed")  # the job is stored: no mistake of ours takes that back
             return False
+
+    def _tell(self, admitted: Admitted) -> None:
+        """Let go on, and let watchers know, what was changed for the sake of this job."""
+        self._post.send(admitted.others)
+        if admitted.news:
+            self._fan_out.offer(encode_news(list(admitted.news)))
 
     async def _admit(self, submission: Submission, ask: Ask) -> Admitted:
         try:

@@ -12,7 +12,9 @@ from aiohttp import web
 from front_service import keys
 from front_service.admission import Admission, Admits, Posts
 from front_service.backlog import Backlog
-from front_service.control import Changes, Control, Sends, Tells
+from front_service.batching import AdmitsBatches, Batching, ReadsStates
+from front_service.bulk import Bulk, ChangesMany, Finds
+from front_service.control import Control, Sends, Tells
 from front_service.described.library import Library
 from front_service.heads import Heads
 from front_service.health import Readiness
@@ -20,6 +22,8 @@ from front_service.identity import Doorkeeper
 from front_service.lookup import Lookup
 from front_service.middleware.edge import edge
 from front_service.outlook import Outlook, ReadsLine
+from front_service.overview import Counts, Overview
+from front_service.push.batches import BatchStreams
 from front_service.push.hub import Hub
 from front_service.push.listener import Listener
 from front_service.push.stream import Reads as Readable
@@ -37,8 +41,11 @@ from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
+from shared.store.batch_intake import BatchIntake
+from shared.store.batch_rows import BatchRows
 from shared.store.blobs import BlobRows
 from shared.store.intake import Intake
+from shared.store.operating import Operating
 from shared.store.outbox import Outbox
 from shared.store.pool import Pool, open_pool
 from shared.store.reads import Reads
@@ -48,12 +55,16 @@ _LAST_WRITES: Final = 5.0  # seconds
 _REQUESTS_SHARE: Final = 0.3  # of the drain, each for finishing requests and for ending them
 
 
-class Takes(Admits, Changes, Protocol):
+class Takes(Admits, ChangesMany, Protocol):
     """As ``Intake``."""
 
 
 class Looks(Readable, ReadsLine, Protocol):
     """As ``Reads``."""
+
+
+class Operates(Finds, Counts, Protocol):
+    """As ``Operating``."""
 
 
 class Carries(Posts, Sends, Protocol):
@@ -66,6 +77,9 @@ class Ground:
 
     intake: Takes
     reads: Looks
+    batch_intake: AdmitsBatches
+    batches: ReadsStates
+    operating: Operates
     post: Carries
     fan_out: Tells
     blobs: KeepsBytes
@@ -82,6 +96,7 @@ class Front:
     app: web.Application
     hub: Hub
     listener: Listener
+    batches: BatchStreams
     heads: Heads
     backlog: Backlog
     outlook: Outlook
@@ -91,6 +106,7 @@ class Front:
         """Take a message of the fan-out: what workers say of themselves, or of jobs."""
         if not self.outlook.hear(body):
             self.listener.hear(body)
+            self.batches.hear(body)
 
     @property
     def services(self) -> list[Service]:
@@ -115,7 +131,10 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         intake = Intake(pool, confirm_wait=wait)
         ground = Ground(
             intake=intake,
+            batch_intake=BatchIntake(pool, confirm_wait=wait),
             reads=Reads(looks),  # apart: no crowd of readers holds up a submit
+            batches=BatchRows(looks),
+            operating=Operating(looks),
             post=post,
             fan_out=fan_out,
             blobs=blobs,
@@ -164,14 +183,16 @@ def build_front(
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
     app[keys.METRICS], app[keys.OUTLOOK] = metrics, outlook
     app[keys.STREAMS] = Streams(hub, ground.reads, clock)
+    batches = app[keys.BATCHES] = BatchStreams(ground.batches)
     app[keys.UPLOADS] = Uploads(ground.blobs, ground.blob_rows, most_bytes=settings.max_upload)
     app[keys.CONTROL] = Control(
         lookup=lookup, intake=ground.intake, post=ground.post, fan_out=ground.fan_out
     )
-    app[keys.ADMISSION] = Admission(
+    admission = app[keys.ADMISSION] = Admission(
         catalogue=catalogue,
         intake=ground.intake,
         post=ground.post,
+        fan_out=ground.fan_out,
         status=lookup.status,
         outlook=outlook,
         backlog=backlog,
@@ -180,6 +201,23 @@ def build_front(
         max_age=settings.max_age,
         egress=settings.egress,
     )
+    app[keys.BATCHING] = Batching(
+        admission=admission,
+        intake=ground.batch_intake,
+        reads=ground.batches,
+        post=ground.post,
+        fan_out=ground.fan_out,
+        metrics=metrics,
+        clock=clock,
+    )
+    app[keys.BULK] = Bulk(
+        finds=ground.operating,
+        intake=ground.intake,
+        post=ground.post,
+        fan_out=ground.fan_out,
+        clock=clock,
+    )
+    app[keys.OVERVIEW] = Overview(counts=ground.operating, catalogue=catalogue, clock=clock)
     app[keys.LIBRARY] = Library(ROUTES, catalogue)
     for route in ROUTES:
         route.mount(app.router)
@@ -190,7 +228,7 @@ def build_front(
         reuse_port=settings.reuse_port,
         heads=heads,
         readiness=readiness,
-        say_goodbye=hub.drain,
+        say_goodbye=partial(_say_goodbye, hub, batches),
         grace=settings.drain * _REQUESTS_SHARE,
     )
     listener = Listener(hub, ground.reads, clock)
@@ -199,11 +237,18 @@ def build_front(
         app=app,
         hub=hub,
         listener=listener,
+        batches=batches,
         heads=heads,
         backlog=backlog,
         outlook=outlook,
         server=server,
     )
+
+
+def _say_goodbye(hub: Hub, batches: BatchStreams) -> None:
+    """Send everybody who watches to another replica."""
+    hub.drain()
+    batches.drain()
 
 
 def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:

@@ -1,6 +1,7 @@
 """What a caller may wish of a job that is there: to stop it, to replay it, to free its key."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final, Protocol
 
 import structlog
@@ -22,7 +23,9 @@ class Changes(Protocol):
     async def cancel(self, tenant: TenantId, job_id: JobId) -> Changed | None:
         """As ``Intake.cancel``."""
 
-    async def replay(self, tenant: TenantId, job_id: JobId) -> Changed | None:
+    async def replay(
+        self, tenant: TenantId, job_id: JobId, *, ended_by: datetime | None = None
+    ) -> Changed | None:
         """As ``Intake.replay``."""
 
     async def release(self, tenant: TenantId, job_id: JobId) -> Sequence[OutboxRow] | None:
@@ -90,4 +93,4 @@ class Control:
     def _tell(self, moved: Changed) -> None:
         """Let who may run now begin, and whoever watches know; neither is waited for."""
         self._post.send(moved.rows)
-        self._fan_out.offer(encode_news([moved.news]))
+        self._fan_out.offer(encode_news([moved.news, *moved.others]))

@@ -5,18 +5,26 @@ from typing import Final
 from aiohttp import web
 
 from front_service.admission import Admission
+from front_service.batching import Batching
+from front_service.bulk import Bulk
 from front_service.control import Control
 from front_service.described.library import Library
 from front_service.health import Readiness
 from front_service.identity import Principal
 from front_service.lookup import Lookup
 from front_service.outlook import Outlook
+from front_service.overview import Overview
+from front_service.push.batches import BatchStreams
 from front_service.push.stream import Streams
 from front_service.uploads import Uploads
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.settings import FrontSettings
 
 ADMISSION: Final = web.AppKey("admission", Admission)
+BATCHES: Final = web.AppKey("batches", BatchStreams)
+BATCHING: Final = web.AppKey("batching", Batching)
+BULK: Final = web.AppKey("bulk", Bulk)
+OVERVIEW: Final = web.AppKey("overview", Overview)
 CONTROL: Final = web.AppKey("control", Control)
 LIBRARY: Final = web.AppKey("library", Library)
 LOOKUP: Final = web.AppKey("lookup", Lookup)

@@ -2,7 +2,7 @@
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from front_service.vetting import Ask
 from shared.contract.errors import Malformed, NoResult, UnknownJob
-from shared.contract.ids import JobId, TenantId, parse_uuid
+from shared.contract.ids import BatchId, JobId, TenantId, parse_uuid
 from shared.contract.jobs import Accepted, JobView
 from shared.contract.states import STATUS, State, Status
 from shared.contract.status import status_document
@@ -21,7 +21,10 @@ _LARGEST_PAGE: Final = 200
 _LONGEST_RETRY: Final = 30
 _LONGEST_VALUE: Final = 200
 _FILTERS: Final = frozenset(
-    ("status", "state", "type", "orderingKey", "tag", "createdAfter", "createdBefore")
+    (
+        *("status", "state", "type", "orderingKey", "tag", "createdAfter", "createdBefore"),
+        "batch",
+    )
 )
 _WHOLE = re.compile(r"-?[0-9]+", re.ASCII)
 
@@ -109,17 +112,18 @@ def retry_after(job: JobView, now: datetime, completion: datetime | None = None)
     return max(1, min(_LONGEST_RETRY, int(wait)))
 
 
-def read_page(query: Mapping[str, str]) -> Page:
-    """Read the query of a list; raise ``Malformed`` for whatever is none."""
+def read_page(query: Mapping[str, str], *, only: Collection[State] = tuple(State)) -> Page:
+    """Read the query of a list, *only* of some states; raise ``Malformed`` for whatever is none."""
     if unknown := sorted(query.keys() - _FILTERS - {"limit", "cursor"}):
         raise Malformed(f"Unknown parameter: {unknown[0][:50]!a}.")
     filters = Filters(
-        states=_states(query.get("status"), query.get("state")),
+        states=_states(query.get("status"), query.get("state"), only),
         type=_text(query, "type"),
         ordering_key=_text(query, "orderingKey"),
         tag=_text(query, "tag"),
         created_after=_instant(query, "createdAfter"),
         created_before=_instant(query, "createdBefore"),
+        batch=_batch(query.get("batch")),
     )
     cursor = query.get("cursor")
     before = None if cursor is None else read_cursor(cursor)
@@ -141,15 +145,24 @@ def read_cursor(text: str) -> JobId:
     return job_id
 
 
-def _states(status: str | None, state: str | None) -> Sequence[State] | None:
+def _states(
+    status: str | None, state: str | None, only: Collection[State]
+) -> Sequence[State] | None:
     if status is None and state is None:
-        return None
+        return None if len(only) == len(State) else list(only)
     try:
         coarse = None if status is None else Status(status)
         fine = None if state is None else State(state)
     except ValueError:
         raise Malformed("There is no such status or state.") from None
-    return [s for s in State if (fine in (None, s)) and (coarse in (None, STATUS[s]))]
+    return [s for s in State if fine in (None, s) and coarse in (None, STATUS[s]) and s in only]
+
+
+def _batch(text: str | None) -> BatchId | None:
+    found = None if text is None else parse_uuid(text)
+    if text is not None and found is None:
+        raise Malformed("batch must be the id of a batch.")
+    return None if found is None else BatchId(found)
 
 
 def _text(query: Mapping[str, str], name: str) -> str | None:

@@ -1,8 +1,23 @@
 """What only a server of HTTP has to refuse, beside the tree of ``shared.contract.errors``."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from shared.contract.errors import Refusal, UketsukeError
+
+
+def problem_document(error: UketsukeError, track_id: str) -> dict[str, Any]:
+    """Tell *error* to a stranger (RFC 9457); ``error`` repeats ``detail`` for simple clients."""
+    return {
+        "type": f"urn:uketsuke:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "trackId": track_id,
+        "error": error.detail,
+        **error.members,
+    }
 
 
 class Forbidden(Refusal):

@@ -21,8 +21,8 @@ from shared.contract.errors import Invalid, Malformed
 from shared.contract.files import file_references
 from shared.contract.ids import BlobId, JobId, TenantId, TrackId
 from shared.contract.job_types import AfterFailure, JobType
-from shared.contract.jobs import Idempotency, Submission
-from shared.contract.options import JobOptions
+from shared.contract.jobs import Idempotency, Submission, Uniqueness
+from shared.contract.options import JobOptions, Unique
 
 _LONGEST_DETAIL: Final = 300
 _MOST_MISTAKES: Final = 20
@@ -87,6 +87,7 @@ def vet(
         traceparent=_traceparent(ask.traceparent),
         blobs=_blobs(raw, request),
         idempotency=idempotency,
+        unique=_uniqueness(options.unique),
     )
 
 
@@ -235,6 +236,13 @@ def _fingerprint(ask: Ask) -> bytes:
     body = ask.members | {name: f"sha256:{digest}" for name, digest in ask.digests.items()}
     canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     return sha256(ask.tenant.bytes + ask.type.encode() + b"\n" + canonical).digest()
+
+
+def _uniqueness(wish: Unique | None) -> Uniqueness | None:
+    if wish is None:
+        return None
+    lasts = None if wish.lasts == "active" else _seconds(wish.lasts)
+    return Uniqueness(key=wish.key, lasts=lasts, on_conflict=wish.on_conflict)
 
 
 def _traceparent(text: str | None) -> str | None:

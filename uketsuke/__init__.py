@@ -23,6 +23,7 @@ from shared.contract.retries import Retries
 
 if TYPE_CHECKING:
     from uketsuke.client import Client
+    from uketsuke.many import Entry
 
 __all__ = [
     "AfterFailure",
@@ -31,6 +32,7 @@ __all__ = [
     "ChildDied",
     "Client",
     "Context",
+    "Entry",
     "Fail",
     "FileReference",
     "Isolation",
@@ -49,4 +51,8 @@ def __getattr__(name: str) -> Any:
         from uketsuke.client import Client  # noqa: PLC0415  # brings aiohttp: only when wanted
 
         return Client
+    if name == "Entry":
+        from uketsuke.many import Entry  # noqa: PLC0415  likewise
+
+        return Entry
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

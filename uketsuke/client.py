@@ -23,12 +23,13 @@ from pydantic import BaseModel
 
 from shared.contract.errors import UnknownJob
 from shared.contract.headers import IDEMPOTENT_REPLAYED, TRACK_ID
-from shared.contract.ids import JobId, parse_track_id, parse_uuid
+from shared.contract.ids import BatchId, JobId, parse_track_id, parse_uuid
 from shared.contract.job_types import JobType
-from shared.contract.jobs import Priority
+from shared.contract.jobs import OnConflict, Priority
 from uketsuke import downloads
 from uketsuke.documents import Status, Ticket, read_status, read_ticket
 from uketsuke.errors import BadAnswer, clean
+from uketsuke.many import Many
 from uketsuke.patience import Clock, Deadline, Pace, SystemClock
 from uketsuke.submission import Wishes, moment, submission
 from uketsuke.uploads import Files, listed
@@ -40,7 +41,7 @@ __all__ = ["Client", "Status", "Ticket"]
 _PATIENCE: Final = timedelta(minutes=1)
 
 
-class Client:
+class Client(Many):
     """One way to one front service; use it as ``async with``.
 
     *patience* is how long trouble that may pass (no connection, 429, 502 to 504) is tried again.
@@ -102,6 +103,9 @@ class Client:
         tags: Sequence[str] = (),
         callback_url: str | None = None,
         callback_events: Sequence[str] = (),
+        unique_key: str | None = None,
+        unique_for: timedelta | None = None,
+        on_conflict: OnConflict | str | None = None,
         patience: timedelta | None = None,
     ) -> Ticket:
         """Hand in a job; when this returns, the job is durable.
@@ -110,6 +114,9 @@ class Client:
         bad network are one job; two calls are two jobs. *deadline* is the job's own: the moment
         by which it must have ended; *patience* is how long this call tries. A file in *files*
         becomes the request member of that name; several of one name become a list.
+
+        One job of a type at a time holds *unique_key*: while it lives, or *unique_for* so long.
+        By *on_conflict* a second one is that job (``existing``), ``NotUnique``, or replaces it.
         """
         key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
         wishes = Wishes(
@@ -124,6 +131,9 @@ class Client:
             tags=tags,
             callback_url=callback_url,
             callback_events=callback_events,
+            unique_key=unique_key,
+            unique_for=unique_for,
+            on_conflict=on_conflict,
             files=await asyncio.to_thread(listed, files or {}),
         )
         at_most = self._wire.pace.upload
@@ -206,9 +216,11 @@ class Client:
         tag: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        batch: BatchId | str | None = None,
         page: int = 100,
+        dead: bool = False,
     ) -> AsyncGenerator[Status]:
-        """List jobs, page after page, as far as the caller reads."""
+        """List jobs, page after page, as far as the caller reads; *dead*: those that failed."""
         wanted = {
             "status": status,
             "state": state,
@@ -217,11 +229,13 @@ class Client:
             "tag": tag,
             "createdAfter": moment(created_after),
             "createdBefore": moment(created_before),
+            "batch": None if batch is None else str(batch),
             "limit": str(page),
         }
         query = {name: value for name, value in wanted.items() if value is not None}
+        path = "/api/dead-letters" if dead else "/api/jobs"
         while True:
-            found, cursor = _page(await self._ask("GET", "/api/jobs", query))
+            found, cursor = _page(await self._ask("GET", path, query))
             for one in found:
                 yield read_status(one)
             if cursor is None:

@@ -38,6 +38,7 @@ class Ticket:
     estimated_completion: datetime | None = None
     idempotency_key: str = ""
     replayed: bool = False  # this key had been used before, for the same request
+    existing: bool = False  # another job held the unique key: this is that one
     track_id: str | None = None
     document: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
 
@@ -99,7 +100,7 @@ def parse(body: bytes | str) -> object:
 
 def read_status(document: object, job_id: str | None = None) -> Status:
     """Judge a status document; with *job_id* it must be the one of that job."""
-    status = _judge(_STATUS, "status", document, {})
+    status = judge(_STATUS, "status", document, {})
     if job_id is not None and str(status.job_id) != job_id:
         raise BadAnswer(f"asked for job {clean(job_id, 64)}, told of {status.job_id}")
     return status
@@ -107,7 +108,7 @@ def read_status(document: object, job_id: str | None = None) -> Status:
 
 def read_ticket(document: object, **said: Any) -> Ticket:
     """Judge the answer to a submit; *said* is what stands in its headers."""
-    return _judge(_TICKET, "ticket", document, {to_camel(k): v for k, v in said.items()})
+    return judge(_TICKET, "ticket", document, {to_camel(k): v for k, v in said.items()})
 
 
 def file_links(results: object) -> Iterator[tuple[str, str]]:
@@ -126,11 +127,20 @@ def file_links(results: object) -> Iterator[tuple[str, str]]:
                 waiting.extend(reversed(inside))
 
 
-def _judge(adapter: TypeAdapter[T], name: str, document: object, said: Mapping[str, Any]) -> T:
+def judge(
+    adapter: TypeAdapter[T],
+    name: str,
+    document: object,
+    said: Mapping[str, Any],
+    *,
+    whole: bool = True,
+) -> T:
+    """Read *document*, with what was *said* elsewhere; *whole*: it is kept with the value."""
     if not isinstance(document, dict):
         raise BadAnswer(f"the {name} document is no JSON object")
+    kept = {"document": document} if whole else {}
     try:
-        return adapter.validate_python({**document, **said, "document": document})
+        return adapter.validate_python({**document, **said, **kept})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         member = ".".join(str(part) for part in first["loc"])

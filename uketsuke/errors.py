@@ -15,9 +15,11 @@ from typing import Any, Final
 
 from shared.contract import errors as contract
 from shared.contract.errors import (
+    BatchRefused,
     Gone,
     Invalid,
     Malformed,
+    NotUnique,
     OverQuota,
     Refusal,
     TooLarge,
@@ -117,6 +119,15 @@ def _build(
     if kind is not None and issubclass(kind, WrongState):
         job = problem.get("job")
         return kind(detail, job if isinstance(job, Mapping) else {})
+    if kind is NotUnique:
+        holder, places = problem.get("jobId"), problem.get("_links")
+        links = places if isinstance(places, Mapping) else {}
+        where = {"self": clean(links.get("self", problem.get("statusUrl", "")))}
+        return NotUnique(detail, job_id=clean(holder, 64), links=where)
+    if kind is BatchRefused:
+        jobs = problem.get("jobs")
+        found = [one for one in jobs if isinstance(one, Mapping)] if isinstance(jobs, list) else []
+        return BatchRefused(detail, jobs=found)
     if kind is None:
         named = f"{clean(code, 100)}, " if isinstance(code, str) else ""
         text = detail or "the server refused"

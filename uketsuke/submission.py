@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from shared.contract.errors import Invalid, UnknownType
 from shared.contract.headers import IDEMPOTENCY_KEY
 from shared.contract.job_types import RESERVED, JobType
-from shared.contract.jobs import Priority
+from shared.contract.jobs import OnConflict, Priority
 from uketsuke.errors import clean
 from uketsuke.uploads import Upload, are_repeatable, form
 from uketsuke.wire import Call
@@ -34,6 +34,9 @@ class Wishes:
     callback_url: str | None = None
     callback_events: Sequence[str] = ()
     files: Sequence[tuple[str, Upload]] = ()
+    unique_key: str | None = None
+    unique_for: timedelta | None = None
+    on_conflict: OnConflict | str | None = None
 
     def members(self) -> dict[str, object]:
         """Build the members of a submit that are the service's own."""
@@ -48,10 +51,29 @@ class Wishes:
             "resultTtlSeconds": self.result_ttl and round(self.result_ttl.total_seconds()),
             "tags": list(self.tags) or None,
             "callbackEvents": list(self.callback_events) or None,
+            "unique": self._unique(),
         }
         said = {name: value for name, value in job.items() if value is not None}
         ours = {"callbackUrl": self.callback_url, "job": said or None}
         return {name: value for name, value in ours.items() if value is not None}
+
+    def _unique(self) -> dict[str, object] | None:
+        if self.unique_key is None:
+            if self.unique_for is not None or self.on_conflict is not None:
+                raise ValueError("unique_for and on_conflict go with a unique_key")
+            return None
+        lasts = None if self.unique_for is None else round(self.unique_for.total_seconds())
+        wish = {"key": self.unique_key, "while": lasts, "onConflict": self.on_conflict}
+        return {name: value for name, value in wish.items() if value is not None}
+
+
+def request_members(request: Mapping[str, Any] | BaseModel) -> Mapping[str, Any]:
+    """Write the request's own members; raise ``Invalid`` for those that are the service's."""
+    if isinstance(request, BaseModel):
+        request = request.model_dump(mode="json", by_alias=True)
+    if taken := sorted(RESERVED & request.keys()):
+        raise Invalid([{"pointer": f"/{name}", "detail": "is reserved"} for name in taken])
+    return request
 
 
 def submission(
@@ -97,11 +119,8 @@ def _path(job_type: str | JobType) -> str:
 
 
 def _body(request: Mapping[str, Any] | BaseModel, wishes: Wishes) -> bytes:
-    if isinstance(request, BaseModel):
-        request = request.model_dump(mode="json", by_alias=True)
-    if taken := sorted(RESERVED & request.keys()):
-        raise Invalid([{"pointer": f"/{name}", "detail": "is reserved"} for name in taken])
+    members = request_members(request)
     try:
-        return orjson.dumps({**request, **wishes.members()})
+        return orjson.dumps({**members, **wishes.members()})
     except orjson.JSONEncodeError as error:
         raise Invalid([{"pointer": "", "detail": f"is no JSON: {error}"}]) from error

@@ -11,6 +11,7 @@ from shared.blobs.store import BlobStore
 from shared.blobs.walk import START
 from shared.contract.errors import Unavailable
 from shared.contract.ids import BlobId
+from shared.store.batch_rows import START as BATCHES
 from shared.store.upkeep import AT_ONCE, UpkeepStore
 
 log = structlog.get_logger()
@@ -23,6 +24,23 @@ def deadlines(store: UpkeepStore, teller: Teller) -> Round:
         return announce(teller, await store.expire(), "job expired")
 
     return Round(name="deadlines", work=expire, every=1.0, full=AT_ONCE)
+
+
+class Batches:
+    """Batches whose last job ended, and nobody lived to say so."""
+
+    def __init__(self, store: UpkeepStore, teller: Teller) -> None:
+        self._store, self._teller, self._place = store, teller, BATCHES
+
+    async def close(self) -> int:
+        """Look at the next of those that are not over."""
+        news, self._place = await self._store.close_batches(self._place)
+        self._teller.tell(news)
+        return len(news)
+
+
+def batches(store: UpkeepStore, teller: Teller) -> Round:
+    return Round(name="batches", work=Batches(store, teller).close, every=2.0, full=AT_ONCE)
 
 
 def sweeper(store: UpkeepStore, blobs: BlobStore) -> Round:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from front_service.refusals import BadRange, WrongMethod
+from front_service.refusals import BadRange, WrongMethod, problem_document
 from shared.contract.errors import UketsukeError
 from shared.contract.status import dump
 
@@ -66,17 +66,8 @@ def empty(status: int, headers: Mapping[str, str]) -> web.Response:
 
 
 def problem(error: UketsukeError, track_id: str) -> web.Response:
-    """Tell *error* to a stranger; ``error`` repeats ``detail`` for simple clients."""
-    content = {
-        "type": f"urn:uketsuke:problem:{error.code}",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "code": error.code,
-        "trackId": track_id,
-        "error": error.detail,
-        **error.members,
-    }
+    """Tell *error* to a stranger, with the headers that belong to it."""
+    content = problem_document(error, track_id)
     headers = CIMultiDict(_PROBLEM)
     if error.retry_after is not None:
         headers[hdrs.RETRY_AFTER] = str(error.retry_after)

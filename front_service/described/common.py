@@ -25,9 +25,11 @@ Then follow the job: ask for its status, wait for it, or listen to its events.
 
 TAGS: Final[Mapping[str, str]] = {
     "submit": "Hand in work. Each job type has an address of its own.",
+    "batches": "Hand in up to a thousand jobs at once, and follow them together.",
     "jobs": "Follow jobs, and change their course.",
     "streams": "Be told instead of asking; what flows is described in `/asyncapi.json`.",
     "blobs": "Files: sent ahead of a request, and fetched out of a result.",
+    "operate": "See what goes on, and change many jobs at once.",
     "service": "The service itself.",
 }
 

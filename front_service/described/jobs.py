@@ -23,6 +23,7 @@ from shared.contract.errors import (
     Invalid,
     NoResult,
     NotReplayable,
+    NotUnique,
     TooLarge,
     Unavailable,
     Undecided,
@@ -42,10 +43,19 @@ _APPLIED: Final = Header(
     schema={"type": "string", "pattern": "^(wait=[0-9]+|respond-async)$"},
     text="Which wish of `Prefer` was followed.",
 )
-_REPLAYED: Final = Header(
+REPLAYED: Final = Header(
     name=headers.IDEMPOTENT_REPLAYED,
     schema={"const": "true"},
     text="The key was used before: this is that earlier job.",
+)
+
+IDEMPOTENCY: Final = Parameter(
+    name=headers.IDEMPOTENCY_KEY,
+    place="header",
+    schema={"type": "string", "pattern": "^[ -~]{1,255}$"},
+    text="Your own name for this request. Sent again with the same body it answers the "
+    "same, however often; with another body it is refused. Kept for a day at least, "
+    "and as long as what it made lives.",
 )
 
 SUBMIT: Final = Operation(
@@ -58,14 +68,7 @@ SUBMIT: Final = Operation(
     scope=Scope.SUBMIT,
     for_each_job_type=True,
     parameters=(
-        Parameter(
-            name=headers.IDEMPOTENCY_KEY,
-            place="header",
-            schema={"type": "string", "pattern": "^[ -~]{1,255}$"},
-            text="Your own name for this request. Sent again with the same body it answers the "
-            "same job, however often; with another body it is refused. Kept for a day at least, "
-            "and as long as the job lives.",
-        ),
+        IDEMPOTENCY,
         Parameter(
             name="Prefer",
             place="header",
@@ -85,7 +88,7 @@ SUBMIT: Final = Operation(
             status=202,
             text="Accepted and durable.",
             content={_JSON: Ticket},
-            headers=(LOCATION, replace(RETRY_AFTER, always=True), _APPLIED, _REPLAYED),
+            headers=(LOCATION, replace(RETRY_AFTER, always=True), _APPLIED, REPLAYED),
             links={
                 "status": {"operationId": "getJob", **_ID_OF_THE_ANSWER},
                 "cancel": {"operationId": "deleteJob", **_ID_OF_THE_ANSWER},
@@ -98,11 +101,12 @@ SUBMIT: Final = Operation(
             status=200,
             text="Accepted, and ended within the time that `Prefer: wait` allowed.",
             content={_JSON: JobStatus},
-            headers=(LOCATION, replace(_APPLIED, always=True), _REPLAYED),
+            headers=(LOCATION, replace(_APPLIED, always=True), REPLAYED),
         ),
     ),
     refusals=(
         *(Undecided, TooLarge, TooSlow, UnsupportedMedia, Invalid, IdempotencyMismatch),
+        NotUnique,
         Unavailable,
     ),
 )
@@ -187,7 +191,7 @@ REPLAY: Final = Operation(
     scope=Scope.OPERATE,
     parameters=(JOB_ID,),
     answers=(Answer(status=202, text="It will run again.", content={_JSON: JobStatus}),),
-    refusals=(*_OF_A_JOB, NotReplayable),
+    refusals=(*_OF_A_JOB, NotReplayable, NotUnique),
 )
 
 RELEASE: Final = Operation(
@@ -223,6 +227,12 @@ LIST: Final = Operation(
         Parameter(name="type", place="query", schema=_TEXT, text="The job type."),
         Parameter(name="orderingKey", place="query", schema=_TEXT, text="The ordering key."),
         Parameter(name="tag", place="query", schema=_TEXT, text="A tag that it has."),
+        Parameter(
+            name="batch",
+            place="query",
+            schema={"type": "string", "format": "uuid"},
+            text="The batch it came in.",
+        ),
         Parameter(
             name="createdAfter", place="query", schema=_INSTANT, text="Accepted later than this."
         ),

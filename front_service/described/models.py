@@ -41,6 +41,11 @@ class Ticket(Document):
     status_url: str = Field(examples=[f"/api/demo/status/{_ID}"])
     result_url: str = Field(examples=[f"/api/demo/result/{_ID}"])
     created_at: datetime
+    existing: Literal[True] | None = Field(
+        None, description="another job holds the unique key: this is that one"
+    )
+    queue_position: int | None = Field(None, ge=1)
+    estimated_completion: datetime | None = None
     links: Links = Field(alias="_links")
 
 
@@ -72,6 +77,7 @@ class ListedJob(Document):
     scheduled_for: datetime | None = Field(None, description="not before then")
     expires_at: datetime | None = Field(None, description="until then job and result are kept")
     ordering_key: str | None = None
+    batch_id: UUID | None = Field(None, description="the batch it came in")
     priority: Priority
     tags: tuple[str, ...] | None = None
     replays: int | None = Field(None, ge=0, description="how often it was given a new run")
@@ -86,6 +92,10 @@ class ListedJob(Document):
 class JobStatus(ListedJob):
     """One job as it is now. Members that do not apply are left out."""
 
+    queue_position: int | None = Field(None, ge=1, description="its place in the line")
+    estimated_completion: datetime | None = Field(
+        None, description="when it may be done, if that can be told"
+    )
     results: Any = Field(None, description="inline up to 64 KiB; else only at resultUrl")
 
 
@@ -123,6 +133,124 @@ class StoredBlob(Document):
     reference: str = Field(pattern="^blob:", examples=[f"blob:{_ID}"])
 
 
+class Count(Document):
+    """How many jobs live, by state."""
+
+    queued: int = Field(ge=0)
+    running: int = Field(ge=0)
+    scheduled: int = Field(ge=0)
+    retrying: int = Field(ge=0)
+    oldest_queued: datetime | None = Field(None, description="since when the oldest has waited")
+
+
+class CountOfType(Count):
+    type: str
+
+
+class CountOfPool(Count):
+    pool: str
+
+
+class CountOfKey(Document):
+    """One ordering key; those with the most waiting come first."""
+
+    ordering_key: str
+    waiting: int = Field(ge=0)
+    running: int = Field(ge=0)
+    oldest: datetime
+
+
+class Stats(Count):
+    """What waits and what runs, as it was counted at *asOf*."""
+
+    as_of: datetime
+    types: list[CountOfType]
+    pools: list[CountOfPool]
+    keys: list[CountOfKey]
+
+
+class Ordering(Document):
+    member: str | None = Field(None, description="of the request: it is the ordering key")
+    required: bool
+    after_failure: str
+
+
+class DescribedType(Document):
+    """A job type, and whether it could be run now."""
+
+    type: str
+    description: str
+    pool: str
+    priority: Priority
+    timeout_seconds: float
+    max_attempts: int
+    result_ttl_seconds: float
+    ordering: Ordering
+    submit_url: str
+    request_schema: dict[str, Any]
+    result_schema: dict[str, Any] | None = None
+    available: bool
+    workers: int = Field(ge=0, description="that could run it")
+    reason: Literal["extra_missing", "no_worker"] | None = None
+
+
+class JobTypes(Document):
+    job_types: list[DescribedType]
+
+
+class BatchLinks(Document):
+    """Addresses of one batch, relative to this service."""
+
+    self_: str = Field(alias="self", examples=[f"/api/batches/{_ID}"])
+    jobs: str
+    events: str
+    socket: str
+
+
+class Batch(Document):
+    """A batch as it is now."""
+
+    batch_id: UUID = Field(examples=[_ID])
+    event: Literal["batch.progress", "batch.completed"]
+    status: Literal[Status.PROCESSING, Status.COMPLETED]
+    progress: int = Field(ge=0, le=100)
+    sequence: int = Field(ge=1)
+    total: int = Field(ge=0)
+    counts: dict[Status, int] = Field(description="its jobs by status")
+    refused: int = Field(ge=0, description="submissions that became no jobs")
+    created_at: datetime
+    completed_at: datetime | None = None
+    track_id: str
+    status_url: str
+    links: BatchLinks = Field(alias="_links")
+
+
+class BatchPlace(Document):
+    """What became of one submission: a ticket, or a problem."""
+
+    problem: "Problem | None" = None
+    job_id: UUID | None = None
+    status: Status | None = None
+    status_url: str | None = None
+    result_url: str | None = None
+    created_at: datetime | None = None
+    existing: Literal[True] | None = None
+    links: Links | None = Field(None, alias="_links")
+
+
+class BatchTicket(Document):
+    """The batch, and each submission answered in its place."""
+
+    batch_id: UUID = Field(examples=[_ID])
+    status: Literal[Status.PROCESSING, Status.COMPLETED]
+    status_url: str
+    created_at: datetime
+    accepted: int = Field(ge=0)
+    refused: int = Field(ge=0)
+    jobs: list[BatchPlace]
+    links: BatchLinks = Field(alias="_links")
+
+
 class Mistake(Document):
     """One thing that is wrong with a request."""
 
@@ -141,6 +269,10 @@ class Problem(Document):
     track_id: str = Field(description="as in X-Track-ID: quote it when you ask for help")
     error: str = Field(description="the same as detail, for simple clients")
     errors: list[Mistake] | None = Field(None, description="with code invalid: what is wrong")
+    jobs: list[dict[str, Any]] | None = Field(None, description="with code batch_refused")
+    job_id: UUID | None = Field(None, description="with code not_unique: who holds the key")
+    status_url: str | None = None
+    links: dict[str, str] | None = Field(None, alias="_links")
     job: JobStatus | None = Field(None, description="where the state of the job is the reason")
 
 

@@ -6,7 +6,9 @@ UketsukeError
 │   ├── UnknownType              404
 │   ├── UnknownJob               404
 │   ├── UnknownBlob              404
+│   ├── UnknownBatch             404
 │   ├── NoResult                 409
+│   ├── NotUnique                409
 │   ├── WrongState               409
 │   │   ├── AlreadyEnded         409
 │   │   ├── HoldsNoKey           409
@@ -17,6 +19,7 @@ UketsukeError
 │   ├── UnsupportedMedia         415
 │   ├── Invalid                  422
 │   ├── IdempotencyMismatch      422
+│   ├── BatchRefused             422
 │   └── OverQuota                429
 └── Unavailable                  503, try again: nothing was promised, and hardly ever kept
 """
@@ -71,6 +74,12 @@ class UnknownBlob(Refusal):
     title = "There is no such blob"
 
 
+class UnknownBatch(Refusal):
+    code = "unknown_batch"
+    status = 404
+    title = "There is no such batch"
+
+
 class NoResult(Refusal):
     code = "no_result"
     status = 409
@@ -106,6 +115,22 @@ class NotReplayable(WrongState):
 class HoldsNoKey(WrongState):
     code = "holds_no_key"
     title = "The job holds no ordering key"
+
+
+class NotUnique(Refusal):
+    """Another job holds the unique key: *job_id* names it, and *links* say where it is."""
+
+    code = "not_unique"
+    status = 409
+    title = "Another job holds this unique key"
+
+    def __init__(self, detail: str, *, job_id: str, links: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self._job_id, self._links = job_id, links
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        return {"jobId": self._job_id, "statusUrl": self._links["self"], "_links": self._links}
 
 
 class Undecided(Refusal):
@@ -155,6 +180,22 @@ class IdempotencyMismatch(Refusal):
     code = "idempotency_mismatch"
     status = 422
     title = "The Idempotency-Key was used before, with another request"
+
+
+class BatchRefused(Refusal):
+    """Nothing of the batch was kept; *jobs* says, place by place, what was wrong."""
+
+    code = "batch_refused"
+    status = 422
+    title = "Nothing of the batch was accepted"
+
+    def __init__(self, detail: str, *, jobs: Sequence[Mapping[str, object]]) -> None:
+        super().__init__(detail)
+        self._jobs = jobs
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        return {"jobs": self._jobs}
 
 
 class OverQuota(Refusal):

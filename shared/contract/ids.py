@@ -10,6 +10,7 @@ from uuid import UUID
 
 JobId = NewType("JobId", UUID)
 BlobId = NewType("BlobId", UUID)
+BatchId = NewType("BatchId", UUID)
 TenantId = NewType("TenantId", UUID)
 TrackId = NewType("TrackId", str)
 

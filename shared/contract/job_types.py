@@ -17,7 +17,9 @@ RESERVED: Final = frozenset({"callbackUrl", "job"})
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}\.[a-z][a-z0-9-]{0,63}", re.ASCII)
 _POOL = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
-OURS: Final = frozenset({"batches", "blobs", "dead-letters", "deliveries", "jobs", "stats"})
+OURS: Final = frozenset(
+    {"batches", "blobs", "dead-letters", "deliveries", "job-types", "jobs", "stats"}
+)
 """Collections that no job type can have: their addresses are something else."""
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.contract.ids import BlobId, JobId, TenantId, TrackId
+from shared.contract.ids import BatchId, BlobId, JobId, TenantId, TrackId
 from shared.contract.states import ENDINGS, STATUS, State, Status
 
 
@@ -21,6 +21,26 @@ class Idempotency:
     caller: str
     key: str
     fingerprint: bytes
+
+
+class OnConflict(StrEnum):
+    """What becomes of a submission whose unique key another job holds."""
+
+    RETURN = "return"  # it is that job
+    REJECT = "reject"
+    REPLACE = "replace"  # that job is cancelled, and this one holds the key from now on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uniqueness:
+    """The business's own name for a job: of one tenant and type, one job at a time holds *key*.
+
+    *lasts* is counted from the acceptance; ``None``: until the job has an ending.
+    """
+
+    key: str
+    lasts: timedelta | None = None
+    on_conflict: OnConflict = OnConflict.RETURN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +69,21 @@ class Submission:
     traceparent: str | None = None
     blobs: tuple[BlobId, ...] = ()
     idempotency: Idempotency | None = None
+    unique: Uniqueness | None = None
+    batch: BatchId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A submission that is durable now, or was before: *replayed* says which."""
+    """A submission that is durable now, or was before: *replayed* says which.
+
+    *existing*: it is another job that holds its unique key.
+    """
 
     job_id: JobId
     at: datetime
     replayed: bool = False
+    existing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +137,7 @@ class JobView:
     result: bytes | None
     error_code: str | None
     error: str | None
+    batch: BatchId | None = None
 
     @property
     def status(self) -> Status:

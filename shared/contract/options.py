@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from shared.contract.jobs import Priority
+from shared.contract.jobs import OnConflict, Priority
 
 _NAME_PATTERN: Final = r"^[A-Za-z0-9._:/@-]+$"
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,6 +37,20 @@ class CallbackEvent(StrEnum):
     EXPIRED = "expired"
 
 
+class Unique(BaseModel):
+    """One job at a time: what the name is, how long it is held, and what a second one meets."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True
+    )
+
+    key: Annotated[str, StringConstraints(max_length=200, pattern=_NAME_PATTERN)]
+    lasts: Literal["active"] | Annotated[int, Field(strict=True, ge=1, le=_YEAR_AND_A_DAY)] = Field(
+        default="active", alias="while", description="until the job ends, or so many seconds"
+    )
+    on_conflict: OnConflict = OnConflict.RETURN
+
+
 class JobOptions(BaseModel):
     """When, in which order and how often a job runs, and what its caller is told of."""
 
@@ -54,6 +68,7 @@ class JobOptions(BaseModel):
     result_ttl_seconds: int | None = Field(default=None, ge=1, le=_NINETY_DAYS)
     tags: tuple[Tag, ...] = Field(default=(), max_length=20)
     callback_events: tuple[CallbackEvent, ...] = Field(default=(), max_length=len(CallbackEvent))
+    unique: Unique | None = None
 
     @field_validator("run_at", "start_deadline", "deadline")
     @classmethod

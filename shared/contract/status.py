@@ -141,6 +141,7 @@ def _sometimes(job: JobView) -> dict[str, Any]:
         "expiresAt": job.expires_at,
         "orderingKey": job.ordering_key,
         "tags": job.tags,
+        "batchId": str(job.batch) if job.batch else None,
         "replays": job.replays,
     }
 

@@ -112,6 +112,7 @@ class FrontSettings(CommonSettings):
         default=4, ge=1, le=100, description="connections to PostgreSQL of readers only"
     )
     max_body: int = Field(default=1_048_576, ge=1_024, description="bytes of a submit")
+    max_batch: int = Field(default=8 * 2**20, ge=1_024, description="bytes of a batch of submits")
     max_upload: int = Field(default=2**30, ge=1_024, description="bytes of one uploaded file")
     max_outbox: int = Field(default=100_000, ge=1, description="rows; above, submits get 503")
     status_redirect: bool = Field(default=False, description="303 to the result once completed")

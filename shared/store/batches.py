@@ -5,13 +5,14 @@ Each answers for the whole batch in one statement, inside the transaction of who
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
 from shared.contract.errors import IdempotencyMismatch, Invalid, Undecided
-from shared.contract.ids import JobId, TenantId
-from shared.contract.jobs import Accepted, Submission
+from shared.contract.events import News
+from shared.contract.ids import BatchId, JobId, TenantId
+from shared.contract.jobs import Accepted, Idempotency, Submission
 from shared.store.pool import Connection
 from shared.store.rows import OutboxRow
 from shared.store.sql import statement
@@ -19,14 +20,32 @@ from shared.store.sql import statement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """What became of a submission; *row* is the knock whose confirm a 202 waits for, if any."""
+    """What became of a submission; *row* is the knock whose confirm a 202 waits for, if any.
+
+    *others* are knocks for jobs that may run now that it has replaced some, *news* are of those,
+    *batches* are theirs.
+    """
 
     accepted: Accepted
     row: OutboxRow | None = None
+    others: tuple[OutboxRow, ...] = ()
+    news: Sequence[News] = ()
+    batches: frozenset[BatchId] = frozenset()
+
+
+class Named(Protocol):
+    """What may bear an Idempotency-Key: a submission, or a whole batch of them."""
+
+    @property
+    def id(self) -> JobId: ...
+    @property
+    def tenant(self) -> TenantId: ...
+    @property
+    def idempotency(self) -> Idempotency | None: ...
 
 
 async def remembered(
-    connection: "Connection[Any]", batch: Sequence[Submission]
+    connection: "Connection[Any]", batch: Sequence[Named]
 ) -> dict[JobId, Admitted | BaseException]:
     """Answer those whose Idempotency-Key was taken already, in this batch or before."""
     named = [(s, s.idempotency) for s in batch if s.idempotency is not None]
@@ -124,4 +143,6 @@ def arrays(
         [s.callback_url for s in batch],
         [",".join(s.callback_events) for s in batch],
         [s.request for s in batch],
+        [s.unique.key if s.unique is not None and s.unique.lasts is None else None for s in batch],
+        [s.batch for s in batch],
     ]

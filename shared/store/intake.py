@@ -8,28 +8,28 @@ asked once more whether it holds the job, before anything is said.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Final
 
 import asyncpg
 
-from shared.contract.errors import (
-    Invalid,
-    Unavailable,
-    Undecided,
-)
+from shared.contract.errors import Unavailable, Undecided
 from shared.contract.events import News
 from shared.contract.ids import JobId, TenantId
 from shared.contract.jobs import Accepted, Submission
 from shared.contract.states import ENDINGS, Move, State, edges
 from shared.runtime.batching import Batcher
-from shared.store.batches import Admitted, arrays, places, remembered, without_blobs
+from shared.store.admitting import Spoilt, decide, insert, is_plain, knock
+from shared.store.batch_rows import closed, left_by
+from shared.store.batches import Admitted
 from shared.store.jams import Jams, lane_of, parted
+from shared.store.names import reclaimed
 from shared.store.pool import Busy, Connection, Locked, Pool, Rejected
-from shared.store.rows import OutboxRow, outbox_row
+from shared.store.rows import OutboxRow
 from shared.store.sql import statement
+from shared.store.upkeep import forget_jobs
 
 _MOST: Final = 128
 """Submissions of one commit: more would only make the first of them wait longer."""
@@ -47,6 +47,7 @@ class Changed:
     state: State
     news: News
     rows: Sequence[OutboxRow]
+    others: Sequence[News] = ()  # of its batch
 
 
 class Intake:
@@ -61,13 +62,18 @@ class Intake:
     async def admit(self, submission: Submission) -> Admitted:
         """Make *submission* a job, or find the job it was before; durable when this returns.
 
-        Raises ``IdempotencyMismatch``, ``Undecided``, ``Invalid`` (a blob nobody knows) or
-        ``Unavailable``; then nothing is kept of it, unless the database fell silent meanwhile.
+        Raises ``IdempotencyMismatch``, ``Undecided``, ``NotUnique``, ``Invalid`` (a blob nobody
+        knows) or ``Unavailable``; then nothing is kept of it, unless the database fell silent
+        meanwhile.
         """
         try:
-            return await self._submits.submit(submission)
+            admitted = await self._submits.submit(submission)
         except TimeoutError:
             raise _away() from None
+        if not admitted.batches:
+            return admitted
+        others = await closed(self._pool, admitted.batches)
+        return replace(admitted, news=(*admitted.news, *others))
 
     async def cancel(self, tenant: TenantId, job_id: JobId) -> Changed | None:
         """End a job that waits, or ask one that runs to stop; ``None``: nothing to cancel."""
@@ -80,17 +86,32 @@ class Intake:
             state, rows = State(moved["state"]), list[OutboxRow]()
             if state in ENDINGS:
                 rows = await self._hand_over(connection, job_id)
-        return Changed(state=state, news=News(job_id, moved["sequence"]), rows=rows)
+        others = await closed(self._pool, left_by([moved]))
+        return Changed(state=state, news=News(job_id, moved["sequence"]), rows=rows, others=others)
 
-    async def replay(self, tenant: TenantId, job_id: JobId) -> Changed | None:
-        """Give a job that failed, was cancelled or expired a new run; ``None``: it is neither."""
+    async def replay(
+        self, tenant: TenantId, job_id: JobId, *, ended_by: datetime | None = None
+    ) -> Changed | None:
+        """Give a job that failed, was cancelled or expired a new run; ``None``: it is neither.
+
+        With *ended_by* only if it ended until then: so that a wish that is repeated is one wish.
+
+        Raises ``NotUnique`` if another job holds the unique key that it held.
+        """
+        try:
+            return await self._replay(tenant, job_id, ended_by)
+        except _NothingMoved:
+            return None
+
+    async def _replay(self, tenant: TenantId, job_id: JobId, ended_by: datetime | None) -> Changed:
         guard = edges(Move.REPLAY)
         async with self._pool.transaction() as connection:
+            await reclaimed(connection, tenant, job_id)
             await connection.execute(statement("lock"), [job_id])
-            moved = await connection.fetchrow(statement("replay"), tenant, job_id, *guard)
+            moved = await connection.fetchrow(statement("replay"), tenant, job_id, *guard, ended_by)
             if moved is None:
-                return None
-            rows = await self._knock(connection, [job_id])
+                raise _NothingMoved
+            rows = await knock(connection, [job_id], self._head_start)
         return Changed(state=State(moved["state"]), news=News(job_id, moved["sequence"]), rows=rows)
 
     async def release(self, tenant: TenantId, job_id: JobId) -> Sequence[OutboxRow] | None:
@@ -102,6 +123,22 @@ class Intake:
             await connection.execute(statement("lock"), [job_id])
             heads = await connection.fetch(statement("release"), tenant, job_id)
             return await self._go_on(connection, heads) if heads else None
+
+    async def delete(
+        self, tenant: TenantId, job_ids: Sequence[JobId], *, ended_by: datetime
+    ) -> list[JobId]:
+        """Clean up those of *job_ids* that had ended by then: gone at once, with a tombstone each.
+
+        A failed job that holds its key stays.
+        """
+        async with self._pool.transaction() as connection:
+            found = await connection.fetch(statement("states"), tenant, list(job_ids))
+            mine = [row["id"] for row in found]
+            await connection.execute(statement("names_of"), mine)
+            await connection.execute(statement("lock"), mine)
+            rows = await connection.fetch(statement("outlive"), tenant, mine, ended_by)
+            await forget_jobs(connection, [row["id"] for row in rows])
+        return [row["id"] for row in rows]
 
     async def drain(self) -> None:
         """Wait until every submission handed in is decided."""
@@ -116,13 +153,7 @@ class Intake:
     ) -> list[OutboxRow]:
         """Knock for the new heads of keys."""
         ids = [row["head"] for row in heads if row["head"] is not None]
-        return await self._knock(connection, ids) if ids else []
-
-    async def _knock(
-        self, connection: "Connection[Any]", job_ids: Sequence[JobId]
-    ) -> list[OutboxRow]:
-        rows = await connection.fetch(statement("knock"), list(job_ids), self._head_start)
-        return [outbox_row(row) for row in rows]
+        return await knock(connection, ids, self._head_start)
 
     async def _write(
         self, batch: Sequence[Submission]
@@ -134,7 +165,7 @@ class Intake:
             if free:
                 answers = _by_id(free, await self._write_together(free))
         except Locked:  # somewhere among them: each lane has a try of its own, plain ones at once
-            plain = [submission for submission in free if _is_plain([submission])]
+            plain = [submission for submission in free if is_plain([submission])]
             if plain:
                 answers = _by_id(plain, await self._write_together(plain))
         return [answers[s.id] if s.id in answers else self._jams.add(s) for s in batch]
@@ -150,7 +181,10 @@ class Intake:
             return await self._commit(lot)
         except Locked:
             raise
-        except (Busy, Rejected, ValueError, Invalid) as error:
+        except Spoilt as spoilt:
+            if len(lot) == 1:
+                return list(spoilt.why.values())
+        except (Busy, Rejected, ValueError) as error:
             if len(lot) == 1:
                 return [error]
         except Unavailable:
@@ -170,45 +204,15 @@ class Intake:
     async def _commit(self, batch: Sequence[Submission]) -> Sequence[Admitted | BaseException]:
         for tries in range(1, _TRIES + 1):
             try:
-                if _is_plain(batch):
+                if is_plain(batch):
                     async with self._pool.connection() as connection:
-                        return await self._insert(connection, batch)
+                        return await insert(connection, batch, self._head_start)
                 async with self._pool.transaction() as connection:
-                    return await self._decide(connection, batch)
+                    return await decide(connection, batch, self._head_start)
             except Busy as error:
                 if tries == _TRIES or isinstance(error, Locked):
                     raise
         raise AssertionError("unreachable")
-
-    async def _decide(
-        self, connection: "Connection[Any]", batch: Sequence[Submission]
-    ) -> Sequence[Admitted | BaseException]:
-        """Part what is new from what was asked before, then insert what is new."""
-        answers: dict[JobId, Admitted | BaseException] = {}
-        answers |= await remembered(connection, batch)
-        answers |= await without_blobs(connection, [s for s in batch if s.id not in answers])
-        for answer in answers.values():
-            if isinstance(answer, Invalid):
-                raise answer  # rolls back: nothing of what is refused may be kept
-        new = [submission for submission in batch if submission.id not in answers]
-        if new:
-            inserted = await self._insert(connection, new)
-            answers |= {s.id: answer for s, answer in zip(new, inserted, strict=True)}
-        return [answers[submission.id] for submission in batch]
-
-    async def _insert(
-        self, connection: "Connection[Any]", batch: Sequence[Submission]
-    ) -> list[Admitted]:
-        spots = await places(connection, batch)
-        posted = await connection.fetch(
-            statement("submit"), *arrays(batch, spots), self._head_start
-        )
-        at = posted[0]["at"]
-        knocks = [outbox_row(row) for row in posted if row["id"] is not None]
-        knock_of = {job_id: knock for knock in knocks for job_id in knock.job_ids}
-        return [
-            Admitted(accepted=Accepted(job_id=s.id, at=at), row=knock_of.get(s.id)) for s in batch
-        ]
 
     async def _find_out(self, batch: Sequence[Submission]) -> Sequence[Admitted | BaseException]:
         """After trouble the commit may have happened: ask a new connection, once."""
@@ -223,13 +227,12 @@ class Intake:
         ]
 
 
+class _NothingMoved(Exception):
+    """So that the transaction keeps nothing."""
+
+
 def _away() -> Unavailable:
     return Unavailable("The database does not answer", retry_after=1)
-
-
-def _is_plain(batch: Sequence[Submission]) -> bool:
-    """Say whether one statement is enough: it is its own transaction."""
-    return not any(s.ordering_key or s.idempotency or s.blobs for s in batch)
 
 
 def _by_id(

@@ -14,7 +14,9 @@ Write = Callable[[Sequence[Submission]], Awaitable[Sequence[Answer | BaseExcepti
 
 def lane_of(submission: Submission) -> Lane:
     """Name what a submission shares its fate with: its key, all plain ones, or itself."""
-    if submission.ordering_key is None and (submission.idempotency or submission.blobs):
+    if submission.ordering_key is None and (
+        submission.idempotency or submission.blobs or submission.unique
+    ):
         return submission.id
     return (submission.tenant, submission.ordering_key)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.contract.errors import Gone, Unavailable, UnknownJob
 from shared.contract.events import JobEvent
-from shared.contract.ids import JobId, TenantId
+from shared.contract.ids import BatchId, JobId, TenantId
 from shared.contract.jobs import JobView, Priority
 from shared.contract.states import ENDINGS, State
 from shared.contract.status import MOST_INLINE
@@ -37,6 +37,7 @@ class Filters:
     tag: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    batch: BatchId | None = None
 
 
 class Reads:
@@ -95,6 +96,7 @@ class Reads:
             filters.created_before,
             limit,
             MOST_INLINE,
+            filters.batch,
         )
         async with self._turn():
             try:

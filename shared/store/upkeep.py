@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import asyncpg
 
+from shared.contract.batches import COMPLETED
 from shared.contract.events import News
-from shared.contract.ids import BlobId, JobId, TrackId
+from shared.contract.ids import BatchId, BlobId, JobId, TrackId
 from shared.contract.states import State
+from shared.store.batch_rows import START, closed, left_by
 from shared.store.pool import Busy, Connection, Pool
 from shared.store.rows import OutboxRow, outbox_row
 from shared.store.sql import statement
@@ -40,6 +42,7 @@ class Tended:
     moved: list[Moved] = field(default_factory=list)
     rows: list[OutboxRow] = field(default_factory=list)
     news: list[News] = field(default_factory=list)
+    batches: set[BatchId] = field(default_factory=set)  # that jobs of theirs have ended
 
 
 class UpkeepStore:
@@ -78,9 +81,21 @@ class UpkeepStore:
         """Clean up what has been kept long enough; answer how many jobs went."""
         outlived = await self._pool.fetch(statement("outlived"), AT_ONCE)
         async with self._pool.transaction() as connection:
-            gone = await _forget(connection, [row["id"] for row in outlived])
+            gone = await forget_jobs(connection, [row["id"] for row in outlived])
+        await self._pool.fetch(statement("forget_batches"), AT_ONCE)
         await self._pool.fetch(statement("forget_tombstones"), AT_ONCE)
         return gone
+
+    async def close_batches(self, after: BatchId) -> tuple[list[News], BatchId]:
+        """End some batches whose last ending nobody has looked at; answer where to go on.
+
+        Whoever ended the last job of one does it himself, unless he died between the two.
+        """
+        rows = await self._pool.fetch(statement("open_batches"), after, AT_ONCE)
+        ended = await closed(self._pool, {row["id"] for row in rows})
+        return [one for one in ended if one.sequence == COMPLETED], (
+            rows[-1]["id"] if len(rows) == AT_ONCE else START
+        )
 
     async def forget_blobs(self, *, older: timedelta) -> list[BlobId]:
         """Drop the rows of blobs nobody uses; the caller deletes the files."""
@@ -105,9 +120,11 @@ class UpkeepStore:
             return Tended()
         try:
             async with self._pool.transaction() as connection:
-                return await self._move(connection, found, move)
+                tended = await self._move(connection, found, move)
         except Busy:  # somebody else is at it: the next round looks again
             return Tended()
+        tended.news += await closed(self._pool, tended.batches)
+        return tended
 
     async def _move(
         self, connection: "Connection[Any]", ids: Sequence[JobId], move: Move
@@ -122,6 +139,7 @@ class UpkeepStore:
             moved=moved,
             rows=await self._knock(connection, ready),
             news=[News(row["id"], row["sequence"]) for row in rows],
+            batches=left_by(rows),
         )
 
     async def _rescue(
@@ -138,16 +156,19 @@ class UpkeepStore:
         return [outbox_row(row) for row in rows]
 
 
-async def _forget(connection: "Connection[Any]", ids: Sequence[JobId]) -> int:
+async def forget_jobs(connection: "Connection[Any]", ids: Sequence[JobId]) -> int:
     """Clean *ids* up, and with the last job of a key its head: nobody would come back for it.
 
     The keys are held, or two replicas with a job each of one key would leave its head to the other.
     """
+    await connection.execute(statement("names_of"), ids)
     await connection.execute(statement("lock"), ids)
     gone = await connection.fetch(statement("forget"), ids)
     lanes = [(row["tenant"], row["key"]) for row in gone if row["key"] is not None]
     if lanes:
         await connection.fetch(statement("forget_heads"), *map(list, zip(*lanes, strict=True)))
+    if gone:
+        await connection.execute(statement("drop_names"), [row["id"] for row in gone])
     return len(gone)
 
 

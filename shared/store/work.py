@@ -14,10 +14,11 @@ import asyncpg
 
 from shared.contract.errors import Unavailable
 from shared.contract.events import News
-from shared.contract.ids import JobId
+from shared.contract.ids import BatchId, JobId
 from shared.contract.jobs import Job
 from shared.contract.outcomes import Verdict
 from shared.contract.states import ENDINGS, Move, State, edges
+from shared.store.batch_rows import closed, left_by
 from shared.store.pool import Busy, Connection, Locked, Pool
 from shared.store.rows import OutboxRow, job, outbox_row
 from shared.store.sql import statement
@@ -69,6 +70,7 @@ class Settled:
     finished: list[Finished] = field(default_factory=list)
     rows: list[OutboxRow] = field(default_factory=list)
     news: list[News] = field(default_factory=list)
+    batches: set[BatchId] = field(default_factory=set)  # that jobs of theirs have ended
 
 
 class WorkStore:
@@ -120,6 +122,7 @@ class WorkStore:
         stale one, and the next job that was claimed with it is still its lane's.
         """
         settled = await self._finish(rulings)
+        settled.news += await closed(self._pool, settled.batches)
         stale = [one for one, f in zip(rulings, settled.finished, strict=True) if f.state is None]
         return await self._recall(rulings, settled, stale) if again and stale else settled
 
@@ -331,4 +334,4 @@ def _settled(
     ]
     news = [News(job_id, row["sequence"]) for job_id, row in done.items()]
     news += [News(after.id, after.sequence) for after in following.values()]
-    return Settled(finished=finished, rows=rows, news=news)
+    return Settled(finished=finished, rows=rows, news=news, batches=left_by(done.values()))

@@ -118,6 +118,7 @@ def test_the_filters_of_the_list_are_those_that_it_takes() -> None:
         "createdBefore": "2030-01-31T12:00:00Z",
         "limit": "7",
         "cursor": "A" * 22,
+        "batch": "01985e6c-3b7a-7c4e-8f21-5d0e9a6b7c11",
     }
 
     for name in told:

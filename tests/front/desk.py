@@ -18,8 +18,10 @@ from shared.contract.ids import JobId, parse_uuid
 from shared.runtime.clock import SystemClock
 from shared.runtime.serving import serve
 from shared.runtime.settings import FrontSettings
+from tests.front.batches import MemoryBatches
 from tests.front.job_types import CATALOGUE
 from tests.front.memory import Loudspeaker, MemoryPost, MemoryStore
+from tests.front.operating import MemoryOperating
 from tests.support.conformance import Conformance, watchful
 
 CONFORMANCE = Conformance(OpenApi(ROUTES, CATALOGUE).document())
@@ -38,6 +40,8 @@ class Desk:
     url: str
     port: int
     store: MemoryStore
+    batches: MemoryBatches
+    operating: MemoryOperating
     post: MemoryPost
     air: Loudspeaker
     front: Front
@@ -74,6 +78,7 @@ async def open_desk(
 ) -> AsyncIterator[Desk]:
     """Serve a desk; several may share a store and the air."""
     store, post, air = store or MemoryStore(), MemoryPost(), air or Loudspeaker()
+    batches, operating = MemoryBatches(store), MemoryOperating(store)
 
     async def outbox_depth(most: int) -> int:
         if store.is_away:
@@ -84,7 +89,10 @@ async def open_desk(
         blobs = await stack.enter_async_context(open_blobs(folder))
         ground = Ground(
             intake=store,
+            batch_intake=batches,
             reads=store,
+            batches=batches,
+            operating=operating,
             post=post,
             fan_out=air,
             blobs=blobs,
@@ -105,6 +113,8 @@ async def open_desk(
                 url=f"http://127.0.0.1:{port}",
                 port=port,
                 store=store,
+                batches=batches,
+                operating=operating,
                 post=post,
                 air=air,
                 front=front,

@@ -9,19 +9,22 @@ from shared.contract.errors import (
     Gone,
     IdempotencyMismatch,
     Invalid,
+    NotUnique,
     Unavailable,
     UnknownBlob,
     UnknownJob,
 )
 from shared.contract.events import ACCEPTED, JobEvent, News, encode_news
 from shared.contract.ids import BlobId, JobId, TenantId
-from shared.contract.jobs import Accepted, JobView, Submission
+from shared.contract.jobs import Accepted, JobView, OnConflict, Submission
 from shared.contract.states import ENDINGS, MOVES, Move, State
-from shared.contract.status import MOST_INLINE
+from shared.contract.status import MOST_INLINE, links
 from shared.store.batches import Admitted
 from shared.store.intake import Changed
 from shared.store.reads import Filters
 from shared.store.rows import InLine, OutboxRow
+
+_LATER = datetime.max.replace(tzinfo=UTC)
 
 
 class MemoryStore:
@@ -35,6 +38,7 @@ class MemoryStore:
         self.blobs: dict[BlobId, Blob] = {}
         self.owners: dict[BlobId, TenantId] = {}
         self.keys: dict[tuple[TenantId, str, str], tuple[bytes, JobId]] = {}
+        self.names: dict[tuple[TenantId, str, str], JobId] = {}
         self.released: set[JobId] = set()
         self.is_away = self.line_is_away = False
         self.questions = self.lines = 0
@@ -54,6 +58,8 @@ class MemoryStore:
             if known != submission.id:
                 at = self.views[known].created_at
                 return Admitted(accepted=Accepted(job_id=known, at=at, replayed=True))
+        if (answer := self._unique(submission)) is not None:
+            return answer
         view = _view(submission, self._now())
         self.submissions[view.id] = submission
         self.views[view.id] = view
@@ -63,6 +69,21 @@ class MemoryStore:
         accepted = Accepted(job_id=view.id, at=view.created_at)
         return Admitted(accepted=accepted, row=row if is_due else None)
 
+    def _unique(self, submission: Submission) -> Admitted | None:
+        """Know unique keys that are held while their job lives."""
+        if (wish := submission.unique) is None:
+            return None
+        name = (submission.tenant, submission.type, wish.key)
+        holder = self.views.get(self.names.get(name, submission.id))
+        if holder is None or holder.has_ended or wish.on_conflict is OnConflict.REPLACE:
+            self.names[name] = submission.id
+            return None
+        if wish.on_conflict is OnConflict.REJECT:
+            where = links(holder.type, str(holder.id))
+            raise NotUnique("held", job_id=str(holder.id), links=where)
+        at = holder.created_at
+        return Admitted(accepted=Accepted(job_id=holder.id, at=at, existing=True))
+
     async def cancel(self, tenant: TenantId, job_id: JobId) -> Changed | None:
         self._answer()
         view = self.views.get(job_id)
@@ -71,15 +92,30 @@ class MemoryStore:
         moved = self.move(job_id, MOVES[Move.CANCEL][view.state])
         return Changed(state=moved.state, news=News(job_id, moved.sequence), rows=())
 
-    async def replay(self, tenant: TenantId, job_id: JobId) -> Changed | None:
+    async def replay(
+        self, tenant: TenantId, job_id: JobId, *, ended_by: datetime | None = None
+    ) -> Changed | None:
         self._answer()
         view = self.views.get(job_id)
         if view is None or view.tenant != tenant or view.state not in MOVES[Move.REPLAY]:
+            return None
+        if ended_by is not None and (view.completed_at or ended_by) > ended_by:
             return None
         fresh = replace(view, replays=view.replays + 1, attempt=0, started_at=None, progress=0)
         self.views[job_id] = replace(fresh, error=None, error_code=None, message=None)
         moved = self.move(job_id, State.QUEUED)
         return Changed(state=moved.state, news=News(job_id, moved.sequence), rows=(_row(moved),))
+
+    async def delete(
+        self, tenant: TenantId, job_ids: Sequence[JobId], *, ended_by: datetime
+    ) -> list[JobId]:
+        self._answer()
+        views = [self.views[job_id] for job_id in job_ids if job_id in self.views]
+        mine = [view for view in views if view.tenant == tenant]
+        over = [view.id for view in mine if (view.completed_at or _LATER) <= ended_by]
+        for job_id in over:
+            self.forget(job_id)
+        return over
 
     async def release(self, tenant: TenantId, job_id: JobId) -> Sequence[OutboxRow] | None:
         """Take every failed job with a key for one that holds it, once."""
@@ -116,7 +152,7 @@ class MemoryStore:
     ) -> list[JobView]:
         self._answer()
         newest = sorted(self.views.values(), key=lambda view: view.id, reverse=True)
-        fitting = [v for v in newest if v.tenant == tenant and _fits(v, filters)]
+        fitting = [v for v in newest if v.tenant == tenant and fits(v, filters)]
         return [v for v in fitting if before is None or v.id < before][:limit]
 
     async def line(self, pool: str, most: int) -> list[InLine]:
@@ -279,7 +315,7 @@ def _event(view: JobView, kind: str) -> JobEvent:
     )
 
 
-def _fits(view: JobView, filters: Filters) -> bool:
+def fits(view: JobView, filters: Filters) -> bool:
     return (
         (filters.states is None or view.state in filters.states)
         and filters.type in (None, view.type)

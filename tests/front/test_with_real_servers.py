@@ -306,3 +306,44 @@ async def _post(session: aiohttp.ClientSession, url: str) -> int:
         async with session.post(url, json={}) as response:
             return response.status
     return 0
+
+
+async def test_a_batch_is_known_to_every_replica(
+    database_url: str, amqp_url: str, tmp_path: Path
+) -> None:
+    """Handed in at one, cancelled job by job there, followed to its end at the other."""
+    async with (
+        open_replica(database_url, amqp_url, tmp_path) as one,
+        open_replica(database_url, amqp_url, tmp_path) as two,
+    ):
+        jobs = [{"type": "demo.echo", "request": {"payload": n}} for n in range(300)]
+        async with one.session.post(f"{one.url}/api/batches", json={"jobs": jobs}) as response:
+            assert response.status == 202
+            batch = await response.json()
+        assert await one.fetchval("SELECT count(*) FROM jobs") == batch["accepted"] == 300
+        async with two.session.ws_connect(two.url + batch["_links"]["socket"]) as socket:
+            assert orjson.loads((await socket.receive(PATIENCE)).data)["counts"]["pending"] == 300
+            wish = {"action": "cancel", "filter": {"batch": batch["batchId"]}}
+            async with one.session.post(f"{one.url}/api/jobs/bulk", json=wish) as response:
+                assert (await response.json())["changed"] == 300
+
+            frame: dict[str, Any] = {"event": ""}
+            while frame["event"] != "batch.completed":
+                frame = orjson.loads((await socket.receive(PATIENCE)).data)
+            assert (frame["counts"]["cancelled"], frame["total"]) == (300, 300)
+            assert (await socket.receive(PATIENCE)).data == 1000
+
+
+async def test_a_unique_job_is_one_job_at_all_replicas(
+    database_url: str, amqp_url: str, tmp_path: Path
+) -> None:
+    """Whoever asks where, at once."""
+    async with (
+        open_replica(database_url, amqp_url, tmp_path) as one,
+        open_replica(database_url, amqp_url, tmp_path) as two,
+    ):
+        wish = {"unique": {"key": "bill/7"}}
+        ids = await asyncio.gather(*((one, two)[n % 2].submit(job=wish) for n in range(40)))
+
+        assert len(set(ids)) == 1
+        assert await one.fetchval("SELECT count(*) FROM jobs") == 1

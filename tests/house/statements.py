@@ -17,7 +17,10 @@ _TENANT_IS_COMPARED = re.compile(
     re.IGNORECASE,
 )
 _OF_TENANTS: Final = frozenset(
-    {"blobs", "idempotency_keys", "job_events", "jobs", "key_heads", "tombstones"}
+    {
+        *("batches", "blobs", "idempotency_keys", "job_events", "jobs", "key_heads"),
+        *("tombstones", "unique_keys"),
+    }
 )
 _LOOKS = re.compile(rf"\b(FROM|UPDATE|JOIN)\s+({'|'.join(sorted(_OF_TENANTS))})\b")
 

@@ -1,26 +1,31 @@
 """All verbs of the store over one database, and a look past them."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
 import asyncpg
 
-from shared.contract.ids import THE_TENANT, JobId
-from shared.contract.jobs import Job, JobView
+from shared.contract.batches import BatchView
+from shared.contract.errors import UketsukeError
+from shared.contract.ids import THE_TENANT, BatchId, JobId, TrackId
+from shared.contract.jobs import Job, JobView, Submission
 from shared.contract.outcomes import Failure, Verdict
 from shared.contract.states import Move, State
+from shared.store.batch_intake import BatchIntake, Bundle
+from shared.store.batch_rows import BatchRows
 from shared.store.batches import Admitted
 from shared.store.blobs import BlobRows
 from shared.store.intake import Intake
+from shared.store.operating import Operating
 from shared.store.outbox import Outbox
 from shared.store.pool import Pool, open_pool
 from shared.store.reads import Reads
 from shared.store.upkeep import UpkeepStore
 from shared.store.work import Finished, Ruling, WorkStore
-from tests.support.builders import a_submission
+from tests.support.builders import a_job_id, a_submission
 
 LEASE: Final = timedelta(seconds=10)
 NO_WAIT: Final = timedelta(0)
@@ -37,6 +42,9 @@ class Bench:
     outbox: Outbox
     reads: Reads
     blobs: BlobRows
+    batch_intake: BatchIntake
+    batches: BatchRows
+    operating: Operating
 
     async def submit(self, **wishes: Any) -> JobId:
         """Admit one job, and give its id."""
@@ -45,6 +53,18 @@ class Bench:
 
     async def admit(self, **wishes: Any) -> Admitted:
         return await self.intake.admit(a_submission(**wishes))
+
+    async def batch(self, *submissions: Submission, **wishes: Any) -> BatchId:
+        """Admit a batch, and give its id."""
+        return (await self.batch_intake.admit(a_bundle(*submissions, **wishes))).id
+
+    async def batch_of(self, count: int, **wishes: Any) -> tuple[BatchId, list[JobId]]:
+        """Admit a batch of *count* jobs; give its id and theirs."""
+        lot = sorted((a_submission(**wishes) for _ in range(count)), key=lambda one: one.id)
+        return await self.batch(*lot), [submission.id for submission in lot]
+
+    async def batch_view(self, batch_id: BatchId) -> BatchView:
+        return await self.batches.batch(THE_TENANT, batch_id)
 
     async def claim(self, *job_ids: JobId, keyed: bool = True) -> list[Job]:
         return (await self.work.claim(job_ids, keyed=keyed)).jobs
@@ -129,6 +149,30 @@ def a_ruling(job: Job, move: Move, *, has_turn: bool = False, **values: Any) -> 
     return Ruling(job=job, verdict=verdict, has_turn=has_turn)
 
 
+def a_bundle(*submissions: Submission, **wishes: Any) -> Bundle:
+    """Make a batch of *submissions*, whose answer names who was accepted."""
+    batch_id = BatchId(a_job_id())
+
+    def describe(outcomes: Mapping[JobId, Admitted | UketsukeError]) -> bytes:
+        told = (
+            "" if isinstance(one, UketsukeError) else str(one.accepted.job_id)
+            for one in (outcomes[submission.id] for submission in submissions)
+        )
+        return ",".join(told).encode()
+
+    usual: dict[str, Any] = {
+        "id": batch_id,
+        "tenant": THE_TENANT,
+        "track_id": TrackId("track"),
+        "submissions": [replace(one, batch=batch_id) for one in submissions],
+        "places": {one.id: place for place, one in enumerate(submissions)},
+        "refused": 0,
+        "atomic": False,
+        "describe": describe,
+    }
+    return Bundle(**usual | wishes)
+
+
 def a_bench(url: str, pool: Pool, types: Collection[str] = ("demo.echo",)) -> Bench:
     return Bench(
         url=url,
@@ -139,6 +183,9 @@ def a_bench(url: str, pool: Pool, types: Collection[str] = ("demo.echo",)) -> Be
         outbox=Outbox(pool),
         reads=Reads(pool),
         blobs=BlobRows(pool),
+        batch_intake=BatchIntake(pool, confirm_wait=NO_WAIT),
+        batches=BatchRows(pool),
+        operating=Operating(pool),
     )
 
 

@@ -15,7 +15,8 @@ from tests.support.needs import need_setting
 EMPTY: Final = """
 DELETE FROM blob_uses; DELETE FROM blobs; DELETE FROM tombstones; DELETE FROM effects;
 DELETE FROM idempotency_keys; DELETE FROM outbox; DELETE FROM job_events; DELETE FROM jobs;
-DELETE FROM key_heads;
+DELETE FROM key_heads; DELETE FROM unique_keys; DELETE FROM batch_jobs; DELETE FROM batches;
+DELETE FROM workers;
 """
 
 

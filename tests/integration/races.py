@@ -4,16 +4,17 @@ The rescuer of knocks is off here, so that it cannot hide a hand-over that was l
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from shared.contract.authoring import Blob
-from shared.contract.errors import Invalid
+from shared.contract.errors import Invalid, NotUnique
 from shared.contract.ids import THE_TENANT, BlobId, JobId
-from shared.contract.jobs import Job
+from shared.contract.jobs import Job, Submission
 from shared.contract.states import Move
+from shared.store.batch_rows import START
 from shared.store.pool import Pool
-from tests.integration.bench import Bench, a_bench, a_ruling
+from tests.integration.bench import Bench, a_bench, a_bundle, a_ruling
 from tests.integration.conftest import EMPTY
 from tests.integration.soundness import unsound
 from tests.support.builders import a_job_id, a_submission
@@ -36,6 +37,14 @@ def of(pool: Pool) -> Bench:
 
 def submits(key: str | None = "k", **wishes: Any) -> Verb:
     return lambda pool: of(pool).intake.admit(a_submission(ordering_key=key, **wishes))
+
+
+def batches(*submissions: Submission, **wishes: Any) -> Verb:
+    return lambda pool: of(pool).batch_intake.admit(a_bundle(*submissions, **wishes))
+
+
+def closes(pool: Pool) -> Awaitable[object]:
+    return of(pool).upkeep.close_batches(START)
 
 
 def claims(*job_ids: JobId, later: Sequence[JobId] = ()) -> Verb:
@@ -69,6 +78,12 @@ def cancels(job_id: JobId) -> Verb:
 
 def replays(job_id: JobId) -> Verb:
     return lambda pool: of(pool).intake.replay(THE_TENANT, job_id)
+
+
+def deletes(job_id: JobId) -> Verb:
+    return lambda pool: of(pool).intake.delete(
+        THE_TENANT, [job_id], ended_by=datetime.max.replace(tzinfo=UTC)
+    )
 
 
 def releases(job_id: JobId) -> Verb:
@@ -141,14 +156,14 @@ def a_blob() -> Blob:
     return Blob(id=name, name="a.txt", content_type="text/plain", size_bytes=1, sha256="")
 
 
-async def scripts(bench: Bench, given: Given) -> list[tuple[str, ...]]:
-    """List the orders in which the statements of a race are to be tried."""
+async def scripts(bench: Bench, given: Given, *, few: int | None = None) -> list[tuple[str, ...]]:
+    """List the orders in which the statements of a race are to be tried; *few*: so many."""
     steps: dict[str, int] = {}
     await bench.sql_script(EMPTY)
     for name in await given(bench):
         await bench.sql_script(EMPTY)
         steps[name] = len(await rehearse(bench.pool, (await given(bench))[name]))
-    return orders(steps)
+    return orders(steps) if few is None else orders(steps, most=few, lot=few)
 
 
 async def run(bench: Bench, given: Given, order: tuple[str, ...]) -> dict[str, Any]:
@@ -156,7 +171,7 @@ async def run(bench: Bench, given: Given, order: tuple[str, ...]) -> dict[str, A
     await bench.sql_script(EMPTY)
     outcomes = await play(bench.pool, await given(bench), order)
     trouble = [one for one in outcomes.values() if isinstance(one, BaseException)]
-    assert [one for one in trouble if not isinstance(one, Invalid)] == [], (trouble, order)
+    assert [t for t in trouble if not isinstance(t, Invalid | NotUnique)] == [], (trouble, order)
     assert await unsound(bench) == {}, order
     return outcomes
 
@@ -165,10 +180,10 @@ async def states(bench: Bench) -> tuple[str, ...]:
     return tuple(row["state"] for row in await bench.sql(_STATES))
 
 
-async def hold(bench: Bench, given: Given, ends: Ends) -> None:
+async def hold(bench: Bench, given: Given, ends: Ends, *, few: int | None = None) -> None:
     """Run a race in every order: sound, without trouble, and nothing but *ends* comes of it."""
     seen: Ends = set()
-    for order in await scripts(bench, given):
+    for order in await scripts(bench, given, few=few):
         await run(bench, given, order)
         seen.add(await states(bench))
     assert seen == ends

@@ -66,6 +66,31 @@ _EXCEPTIONS: Final[Mapping[str, str]] = {
                       UNION SELECT job_id FROM blob_uses) AS parts
          WHERE NOT EXISTS (SELECT FROM jobs WHERE id = job_id)
          UNION SELECT id FROM jobs JOIN tombstones ON job_id = id""",
+    "a batch without a live job is not over, or one with a job that never ended is": """
+        SELECT b.id FROM batches b
+         WHERE (b.completed_at IS NULL) <> EXISTS (
+               SELECT FROM batch_jobs m JOIN jobs j ON j.id = m.job_id
+                WHERE m.batch = b.id AND j.completed_at IS NULL AND j.replays = 0)
+           AND NOT EXISTS (SELECT FROM batch_jobs m JOIN jobs j ON j.id = m.job_id
+                            WHERE m.batch = b.id AND j.replays > 0)""",
+    "a batch that is over does not count each of its jobs once": """
+        SELECT b.id FROM batches b
+         WHERE b.completed + b.failed + b.cancelled + b.expired <> (
+               SELECT count(*) FROM batch_jobs m WHERE m.batch = b.id)""",
+    "a job and its batch do not know each other": """
+        SELECT j.id FROM jobs j FULL JOIN batch_jobs m ON m.job_id = j.id
+         WHERE j.batch IS DISTINCT FROM m.batch AND j.id IS NOT NULL""",
+    "two live jobs are entitled to one unique key": """
+        SELECT j.id, j.unique_key FROM jobs j
+          LEFT JOIN unique_keys u ON (u.tenant, u.type, u.key) = (j.tenant, j.type, j.unique_key)
+         WHERE j.completed_at IS NULL AND u.job_id IS DISTINCT FROM j.id
+           AND j.unique_key IS NOT NULL AND j.state <> 'cancelling'""",
+    "I9: a unique key or an idempotency key names a job that never was, or is gone": """
+        SELECT u.job_id FROM unique_keys u WHERE NOT EXISTS (SELECT FROM jobs WHERE id = u.job_id)
+         UNION SELECT k.job_id FROM idempotency_keys k
+         WHERE NOT EXISTS (SELECT FROM jobs WHERE id = k.job_id)
+           AND NOT EXISTS (SELECT FROM tombstones t WHERE t.job_id = k.job_id)
+           AND NOT EXISTS (SELECT FROM batches b WHERE b.id = k.job_id)""",
     "I5: a job has a place that its key has not given out": """
         SELECT j.id FROM jobs j LEFT JOIN key_heads h ON (h.tenant, h.key) = (j.tenant, j.key)
          WHERE j.key IS NOT NULL AND (h.tail IS NULL OR j.seq > h.tail)""",

@@ -78,12 +78,21 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "rescue": "{ids}, 3, '7 days'",
     "expire": "{ids}, '7 days'",
     "cancel": "'00000000-0000-0000-0000-000000000000', {id}, '{{}}', '{{}}', '{{}}'",
-    "replay": "'00000000-0000-0000-0000-000000000000', {id}, '{{}}', '{{}}', '{{}}'",
+    "replay": "'00000000-0000-0000-0000-000000000000', {id}, '{{}}', '{{}}', '{{}}', NULL",
     "release": "'00000000-0000-0000-0000-000000000000', {id}",
     "progress": "{ids}, {tokens}, {tokens}, {moves}",
     "checkpoint": "{id}, 1, ''",
     "list": "'00000000-0000-0000-0000-000000000000', NULL, NULL, false, NULL, NULL, NULL, NULL,"
-    " NULL, 50, 65536",
+    " NULL, 50, 65536, NULL",
+    "names_of": "{ids}",
+    "replace": "{ids}, '{{}}', '{{}}', '{{}}'",
+    "claim_name": "'00000000-0000-0000-0000-000000000000', {id}",
+    "states": "'00000000-0000-0000-0000-000000000000', {ids}",
+    "outlive": "'00000000-0000-0000-0000-000000000000', {ids}, '2030-01-01Z'",
+    "batch": "'00000000-0000-0000-0000-000000000000', {id}",
+    "close_batches": "{ids}, '7 days'",
+    "open_batches": "{id}, 500",
+    "forget_batches": "500",
 }
 """Every statement of the hot path and of upkeep, and with what it is asked."""
 

@@ -10,10 +10,12 @@ from shared.contract.errors import IdempotencyMismatch
 from shared.store.sql import statement
 from tests.house.statements import names
 from tests.integration import (
+    test_races_batches,
     test_races_claim,
     test_races_finish,
     test_races_operate,
     test_races_submit,
+    test_races_unique,
     test_races_upkeep,
 )
 from tests.integration.bench import Bench, a_bench
@@ -26,16 +28,21 @@ from tests.support.interleaving import rehearse
 pytestmark = pytest.mark.servers
 
 _WRITES: Final = re.compile(r"\b(INSERT|UPDATE|DELETE|FOR UPDATE|FOR SHARE|FOR KEY SHARE)\b")
-_NEVER_RACED: Final[dict[str, str]] = {}
+_NEVER_RACED: Final[dict[str, str]] = {
+    "here": "a row that only its own worker writes; of a silent one it matters not who drops it",
+    "leave": "a row that only its own worker writes",
+}
 """Statements that write and take part in no race, each with the reason why."""
 
 
 def _all_races() -> list[Given]:
     places = (
+        test_races_batches,
         test_races_claim,
         test_races_finish,
         test_races_operate,
         test_races_submit,
+        test_races_unique,
         test_races_upkeep,
     )
     return [given for place in places for given in place.RACES]

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from shared.contract.ids import THE_TENANT
-from shared.contract.jobs import Job
+from shared.contract.jobs import Job, Uniqueness
 from shared.store.pool import Pool
 from tests.integration.bench import Bench
 from tests.integration.races import (
@@ -17,6 +17,7 @@ from tests.integration.races import (
     cancels,
     claims,
     comes_due,
+    deletes,
     does,
     due_now,
     failed,
@@ -81,6 +82,11 @@ async def replay_and_forgetting(bench: Bench) -> Mapping[str, Verb]:
     job_id = await failed(bench, ordering_key="k")
     await outlived(bench)
     return {"replay": replays(job_id), "forget": forgets}
+
+
+async def deletion_and_replay(bench: Bench) -> Mapping[str, Verb]:
+    job_id = await failed(bench, ordering_key="k", unique=Uniqueness(key="u"))
+    return {"delete": deletes(job_id), "replay": replays(job_id)}
 
 
 async def replay_and_effect_of_the_old_run(bench: Bench) -> Mapping[str, Verb]:
@@ -152,6 +158,7 @@ RACES: Final[Mapping[Given, Ends]] = {
     replay_and_scheduler: {("queued", "queued")},
     replay_and_release: {("queued", "queued")},
     replay_and_forgetting: {(), ("queued",)},
+    deletion_and_replay: {(), ("queued",)},
     replay_and_effect_of_the_old_run: {("queued",), ("running",)},
     release_and_release: {("failed", "queued")},
     release_and_cancel_of_the_next: {("failed", "cancelled", "queued")},

@@ -1,4 +1,4 @@
-"""All defects: those of the list in the design, then those named after an invariant."""
+"""All defects: those of the list in the design, those named after an invariant, and the others."""
 
 import re
 from typing import Final
@@ -6,17 +6,19 @@ from typing import Final
 from tests.sabotage.defect import Defect
 from tests.sabotage.edges import EDGES
 from tests.sabotage.invariants import INVARIANTS
+from tests.sabotage.many import MANY
 from tests.sabotage.services import SERVICES
 from tests.sabotage.statements import STATEMENTS
 
-_NAME = re.compile(r"([SI])(\d+)([a-z]?)")
+_KINDS: Final = "SIUB"  # the design's, invariants, unique keys, batches and bulk
+_NAME = re.compile(rf"([{_KINDS}])(\d+)([a-z]?)")
 
 
-def _place(defect: Defect) -> tuple[bool, int, str]:
+def _place(defect: Defect) -> tuple[int, int, str]:
     found = _NAME.fullmatch(defect.id)
     if found is None:
         raise ValueError(defect.id)
-    return found[1] != "S", int(found[2]), found[3]
+    return _KINDS.index(found[1]), int(found[2]), found[3]
 
 
-DEFECTS: Final = tuple(sorted((*STATEMENTS, *SERVICES, *EDGES, *INVARIANTS), key=_place))
+DEFECTS: Final = tuple(sorted((*STATEMENTS, *SERVICES, *EDGES, *INVARIANTS, *MANY), key=_place))

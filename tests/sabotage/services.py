@@ -13,9 +13,9 @@ SERVICES: Final = (
         breaks="a submit is not one commit: a crash in its midst keeps half of it",
         file="shared/store/intake.py",
         text="async with self._pool.transaction() as connection:\n"
-        "                    return await self._decide(connection, batch)",
+        "                    return await decide(connection, batch, self._head_start)",
         instead="async with self._pool.connection() as connection:\n"
-        "                    return await self._decide(connection, batch)",
+        "                    return await decide(connection, batch, self._head_start)",
         tests=("tests/integration/test_submit.py::test_i7_refused_keeps_nothing",),
         servers=True,
     ),

@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from uketsuke.cli import commands
+from uketsuke.cli import commands, many
 
 
 def build(*, is_terminal: bool = False) -> typer.Typer:
@@ -32,6 +32,11 @@ def build(*, is_terminal: bool = False) -> typer.Typer:
     app.command("cancel")(commands.cancel)
     app.command("replay")(commands.replay)
     app.command("list")(commands.list_jobs)
+    app.command("batch")(many.batch)
+    app.command("bulk")(many.bulk)
+    app.command("dead-letters")(many.dead_letters)
+    app.command("stats")(many.stats)
+    app.command("types")(many.types)
     return app
 
 

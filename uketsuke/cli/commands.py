@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from shared.contract.jobs import Priority
+from shared.contract.jobs import OnConflict, Priority
 from shared.contract.states import State
 from shared.contract.states import Status as Coarse
 from uketsuke.cli import words
@@ -55,6 +55,15 @@ def submit(
     idempotency_key: Annotated[
         str | None, typer.Option(help="Your own name for this request: again is the same job.")
     ] = None,
+    unique: Annotated[
+        str | None, typer.Option(metavar="KEY", help="One job of this type at a time has it.")
+    ] = None,
+    unique_for: Annotated[
+        Any, typer.Option(help="Not while the job lives, but so long.", **_DURATION)
+    ] = None,
+    on_conflict: Annotated[
+        OnConflict | None, typer.Option(help="What to do if another job has the unique key.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show how it gets on.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Only tell how it ended.")] = False,
     timeout: Timeout = None,
@@ -63,7 +72,9 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Hand in a job."""
-    visit = _visit(url, token, as_json=as_json)
+    visit = visiting(url, token, as_json=as_json)
+    if unique is None and (unique_for is not None or on_conflict is not None):
+        raise typer.BadParameter("--unique-for and --on-conflict go with --unique KEY")
     members, files = words.request(request), words.files(file or [])
     name = idempotency_key or str(uuid.uuid4())
     visit.farewells = [f"To be sure it is one job, repeat with: --idempotency-key {name}"]
@@ -83,6 +94,9 @@ def submit(
                 max_attempts=max_attempts,
                 tags=tag or (),
                 callback_url=callback_url,
+                unique_key=unique,
+                unique_for=unique_for,
+                on_conflict=on_conflict,
             )
             visit.farewells.clear()
             visit.screen.ticket(ticket, client)
@@ -98,7 +112,7 @@ def status(
     job_id: JobIdWord, url: Url = DEFAULT_URL, token: Token = None, *, as_json: AsJson = False
 ) -> None:
     """Tell how a job is now."""
-    visit = _visit(url, token, as_json=as_json)
+    visit = visiting(url, token, as_json=as_json)
 
     async def work() -> ExitCode:
         async with visit.client() as client:
@@ -123,7 +137,7 @@ def watch(
     as_json: AsJson = False,
 ) -> None:
     """Show how jobs get on, until all have ended."""
-    visit = _visit(url, token, as_json=as_json)
+    visit = visiting(url, token, as_json=as_json)
 
     async def work() -> ExitCode:
         async with visit.client() as client:
@@ -144,7 +158,7 @@ def result(
     as_json: AsJson = False,
 ) -> None:
     """Print what a job resulted in, and fetch its files."""
-    visit = _visit(url, token, as_json=as_json)
+    visit = visiting(url, token, as_json=as_json)
 
     async def work() -> ExitCode:
         async with visit.client() as client:
@@ -165,7 +179,7 @@ def cancel(
     job_id: JobIdWord, url: Url = DEFAULT_URL, token: Token = None, *, as_json: AsJson = False
 ) -> None:
     """Ask for a job's end. One that runs is told, and ends soon."""
-    visit = _visit(url, token, as_json=as_json)
+    visit = visiting(url, token, as_json=as_json)
 
     async def work() -> ExitCode:
         async with visit.client() as client:
@@ -179,7 +193,7 @@ def replay(
     job_id: JobIdWord, url: Url = DEFAULT_URL, token: Token = None, *, as_json: AsJson = False
 ) -> None:
     """Run a job again that failed, was cancelled or expired."""
-    visit = _visit(url, token, as_json=as_json)
+    visit = visiting(url, token, as_json=as_json)
 
     async def work() -> ExitCode:
         async with visit.client() as client:
@@ -204,7 +218,7 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    visit = _visit(url, token, as_json=as_json)
+    visit = visiting(url, token, as_json=as_json)
 
     async def work() -> ExitCode:
         async with visit.client() as client:
@@ -218,13 +232,13 @@ def list_jobs(
                 created_before=until,
                 page=min(limit, 200),
             )
-            visit.screen.jobs(await _first(limit, found))
+            visit.screen.jobs(await first(limit, found))
         return ExitCode.DONE
 
     visit.run(work)
 
 
-def _visit(url: str, token: str | None, *, as_json: bool) -> Visit:
+def visiting(url: str, token: str | None, *, as_json: bool) -> Visit:
     try:
         Client(url, token=token)
     except ValueError as error:
@@ -232,7 +246,7 @@ def _visit(url: str, token: str | None, *, as_json: bool) -> Visit:
     return Visit(url=url, token=token, screen=Screen(as_json=as_json))
 
 
-async def _first(limit: int, found: AsyncGenerator[Status]) -> list[Status]:
+async def first(limit: int, found: AsyncGenerator[Status]) -> list[Status]:
     statuses: list[Status] = []
     async with aclosing(found):
         async for one in found:

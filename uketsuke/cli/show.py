@@ -25,6 +25,7 @@ from rich.text import Text
 
 from shared.contract.states import State
 from shared.contract.status import dump
+from uketsuke.cli.show_many import ManyShown
 from uketsuke.client import Client, Status, Ticket
 from uketsuke.documents import file_links
 from uketsuke.errors import BadAnswer, Unreachable, clean
@@ -42,7 +43,7 @@ _UNCUT: Final = frozenset({"job", "status", "progress"})
 _WIDE: Final = 100  # columns of a terminal where a time fits on one line
 
 
-class Screen:
+class Screen(ManyShown):
     """Where a command writes; *as_json*: for a program."""
 
     def __init__(self, *, as_json: bool) -> None:
@@ -75,6 +76,8 @@ class Screen:
         rows = {"job": str(ticket.job_id), "status": client.address(ticket.status_url)}
         if ticket.replayed:
             rows["note"] = "this key was used before: this is the job of then"
+        elif ticket.existing:
+            rows["note"] = "this job was there before, and holds the unique key"
         elif ticket.queue_position is not None:
             rows["place"] = f"{ticket.queue_position} in the queue"
         self._rows(rows)

@@ -49,6 +49,15 @@ def request(text: str) -> dict[str, Any]:
     return document
 
 
+def lines(text: str) -> bytes:
+    """Read what is handed on as it is: ``@file``, or ``-`` for what comes in."""
+    try:
+        raw = _raw(text)
+    except OSError as error:
+        raise typer.BadParameter(f"{text}: {error.strerror or error}") from error
+    return raw if isinstance(raw, bytes) else raw.encode()
+
+
 def _raw(text: str) -> str | bytes:
     if text == "-":
         return sys.stdin.buffer.read()

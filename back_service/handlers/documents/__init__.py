@@ -49,6 +49,11 @@ def missing() -> list[str]:
     return [module for module in NEEDS if find_spec(module) is None]
 
 
+def lacking() -> list[str]:
+    """Name the job types that cannot be run without the extra."""
+    return [PROCESS.name] if missing() else []
+
+
 @handles(PROCESS)
 async def process(context: Context, request: DocumentRequest) -> DocumentAnalysis:
     """Answer what a document is, what it says, and where the reports on it are."""

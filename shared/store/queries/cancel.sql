@@ -11,9 +11,9 @@ WITH edges AS (
       FROM mine
       JOIN edges e ON e.start = mine.state
      WHERE j.id = mine.id
-    RETURNING j.id, j.state, j.sequence, j.replays, j.token, j.attempt
+    RETURNING j.id, j.state, j.sequence, j.replays, j.token, j.attempt, j.batch
 ), told AS (
     INSERT INTO job_events (job_id, sequence, replays, kind, token, attempt)
     SELECT id, sequence, replays, state, token, attempt FROM moved
 )
-SELECT id, state, sequence FROM moved;
+SELECT id, state, sequence, batch FROM moved;

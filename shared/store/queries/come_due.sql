@@ -9,9 +9,10 @@ WITH hit AS (
        SET state = 'queued', due = NULL, sequence = sequence + 1, updated_at = clock_timestamp()
       FROM hit
      WHERE j.id = hit.id
-    RETURNING j.id, j.state, j.sequence, j.replays, j.token, j.attempt, j.track_id
+    RETURNING j.id, j.state, j.sequence, j.replays, j.token, j.attempt, j.track_id,
+              j.batch
 ), told AS (
     INSERT INTO job_events (job_id, sequence, replays, kind, token, attempt)
     SELECT id, sequence, replays, 'queued', token, attempt FROM moved
 )
-SELECT id, state, sequence, track_id FROM moved;
+SELECT id, state, sequence, track_id, batch FROM moved;

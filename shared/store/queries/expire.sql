@@ -15,9 +15,10 @@ WITH hit AS (
            expires_at = clock_timestamp() + greatest(j.result_ttl, $2::interval)
       FROM hit
      WHERE j.id = hit.id
-    RETURNING j.id, j.state, j.sequence, j.replays, j.token, j.attempt, j.error, j.track_id
+    RETURNING j.id, j.state, j.sequence, j.replays, j.token, j.attempt, j.error, j.track_id,
+              j.batch
 ), told AS (
     INSERT INTO job_events (job_id, sequence, replays, kind, token, attempt, error)
     SELECT id, sequence, replays, 'expired', token, attempt, error FROM moved
 )
-SELECT id, state, sequence, track_id FROM moved;
+SELECT id, state, sequence, track_id, batch FROM moved;

@@ -36,9 +36,10 @@ WITH verdicts AS (
       JOIN verdicts v USING (id, token)
       JOIN edges e ON e.move = v.move AND e.start = mine.state
      WHERE j.id = mine.id  -- and no more: `j` is first seen as it was before `mine` had to wait
-    RETURNING j.id, j.tenant, j.key, j.state, j.token, j.attempt, j.sequence, j.replays, j.error
+    RETURNING j.id, j.tenant, j.key, j.state, j.token, j.attempt, j.sequence, j.replays, j.error,
+              j.batch
 ), told AS (
     INSERT INTO job_events (job_id, sequence, replays, kind, token, attempt, error)
     SELECT id, sequence, replays, state, token, attempt, error FROM done
 )
-SELECT id, tenant, key, state, sequence FROM done;
+SELECT id, tenant, key, state, sequence, batch FROM done;

@@ -2,7 +2,8 @@
 SELECT id, tenant, type, state, priority, sequence, attempt, max_attempts, replays, progress,
        message, key AS ordering_key, tags, track_id, created_at, updated_at, started_at,
        completed_at, due, expires_at,
-       CASE WHEN octet_length(result) <= $11::int THEN result END AS result, error_code, error
+       CASE WHEN octet_length(result) <= $11::int THEN result END AS result, error_code, error,
+       batch
   FROM jobs
  WHERE tenant = $1::uuid
    AND id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -13,5 +14,6 @@ SELECT id, tenant, type, state, priority, sequence, attempt, max_attempts, repla
    AND ($7::text IS NULL OR $7 = ANY(tags))
    AND ($8::timestamptz IS NULL OR created_at > $8)
    AND ($9::timestamptz IS NULL OR created_at < $9)
+   AND ($12::uuid IS NULL OR id = ANY(ARRAY(SELECT job_id FROM batch_jobs WHERE batch = $12)))
  ORDER BY id DESC
  LIMIT $10;

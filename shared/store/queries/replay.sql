@@ -3,7 +3,10 @@
 WITH edges AS (
     SELECT * FROM unnest($3::text[], $4::text[], $5::text[]) AS e (move, start, goal)
 ), mine AS (
-    SELECT id, tenant, key, state FROM jobs WHERE tenant = $1::uuid AND id = $2::uuid FOR UPDATE
+    SELECT id, tenant, key, state FROM jobs
+     WHERE tenant = $1::uuid AND id = $2::uuid
+       AND ($6::timestamptz IS NULL OR completed_at <= $6)  -- what ended later is not meant
+       FOR UPDATE
 ), hit AS (
     SELECT mine.id, mine.tenant, mine.key, e.goal, h.head = mine.id AS holds
       FROM mine

@@ -6,20 +6,22 @@ WITH asked AS (
                $6::text[], $7::bigint[], $8::boolean[], $9::boolean[],
                $10::interval[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[],
                $14::interval[], $15::int[], $16::interval[], $17::text[], $18::text[],
-               $19::text[], $20::text[], $21::text[], $22::bytea[])
+               $19::text[], $20::text[], $21::text[], $22::bytea[],
+               $23::text[], $24::uuid[])
            WITH ORDINALITY AS a (
                id, tenant, type, pool, priority,
                key, seq, blocks, is_head,
                delay, run_at, start_deadline, deadline,
                max_age, max_attempts, result_ttl, track_id, traceparent,
-               tags, callback_url, callback_events, request, n)
+               tags, callback_url, callback_events, request,
+               unique_key, batch, n)
 ), judged AS (
     SELECT *, due_at IS NOT NULL AND due_at > statement_timestamp() AS waits FROM asked
 ), new AS (
     INSERT INTO jobs (
         id, tenant, type, pool, priority, key, seq, blocks, state, due, knocked_at,
         start_deadline, deadline, max_attempts, result_ttl, track_id, traceparent,
-        tags, callback_url, callback_events, request, created_at, updated_at)
+        tags, callback_url, callback_events, request, unique_key, batch, created_at, updated_at)
     SELECT id, tenant, type, pool, priority, key, seq, blocks,
            CASE WHEN waits THEN 'scheduled' ELSE 'queued' END,
            CASE WHEN waits THEN due_at END,
@@ -28,7 +30,7 @@ WITH asked AS (
            coalesce(deadline, coalesce(due_at, statement_timestamp()) + max_age),
            max_attempts, result_ttl, track_id, traceparent,
            string_to_array(tags, ','), callback_url, string_to_array(callback_events, ','),
-           request, statement_timestamp(), statement_timestamp()
+           request, unique_key, batch, statement_timestamp(), statement_timestamp()
       FROM judged
      ORDER BY n
     RETURNING id, pool, priority, key, knocked_at, track_id
@@ -43,7 +45,7 @@ WITH asked AS (
 ), posted AS (
     INSERT INTO outbox (route, job_ids, keyed, track_ids, due)
     SELECT route, array_agg(id), bool_or(key IS NOT NULL), string_agg(track_id, ','),
-           statement_timestamp() + $23::interval
+           statement_timestamp() + $25::interval
       FROM parts
      GROUP BY route, part
     RETURNING id, route, job_ids, keyed, track_ids

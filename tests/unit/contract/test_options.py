@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.contract.jobs import Priority
+from shared.contract.jobs import OnConflict, Priority
 from shared.contract.options import JobOptions
 
 A_DAY = "2030-01-31T12:00:00Z"
@@ -134,3 +134,36 @@ def test_times_that_contradict_each_other_are_refused(members: dict[str, Any]) -
 def test_no_nonsense_raises_anything_else(members: dict[str, Any]) -> None:
     """It is a stranger's: a list of mistakes, never a crash."""
     assert isinstance(mistakes(**members), list)
+
+
+@pytest.mark.parametrize("lasts", ["active", 1, 366 * 86_400])
+def test_a_unique_key_is_held_for_a_job_or_a_time(lasts: Any) -> None:
+    """Until the job has ended, or for so many seconds from its acceptance."""
+    unique = JobOptions.model_validate({"unique": {"key": "bill/7", "while": lasts}}).unique
+
+    assert unique is not None
+    assert (unique.key, unique.lasts, unique.on_conflict) == ("bill/7", lasts, OnConflict.RETURN)
+
+
+@pytest.mark.parametrize(
+    "unique",
+    [
+        {},
+        {"key": ""},
+        {"key": "k" * 201},
+        {"key": "two words"},
+        {"key": "\u0430dmin"},  # a look-alike
+        {"key": "k", "while": 0},
+        {"key": "k", "while": 0.5},
+        {"key": "k", "while": True},
+        {"key": "k", "while": "60"},
+        {"key": "k", "while": 366 * 86_400 + 1},
+        {"key": "k", "while": "always"},
+        {"key": "k", "onConflict": "ignore"},
+        {"key": "k", "scope": "all"},
+    ],
+    ids=str,
+)
+def test_a_unique_key_that_is_none_is_refused(unique: Any) -> None:
+    """A name that was meant differently would let two jobs pass for one, or one for two."""
+    assert mistakes(unique=unique)
