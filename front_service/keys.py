@@ -11,6 +11,7 @@ from front_service.identity import Principal
 from front_service.lookup import Lookup
 from front_service.outlook import Outlook
 from front_service.push.stream import Streams
+from front_service.tokens import Tokens
 from front_service.uploads import Uploads
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.settings import FrontSettings
@@ -19,6 +20,7 @@ ADMISSION: Final = web.AppKey("admission", Admission)
 CONTROL: Final = web.AppKey("control", Control)
 LOOKUP: Final = web.AppKey("lookup", Lookup)
 OUTLOOK: Final = web.AppKey("outlook", Outlook)
+TOKENS: Final = web.AppKey("tokens", Tokens)
 UPLOADS: Final = web.AppKey("uploads", Uploads)
 STREAMS: Final = web.AppKey("streams", Streams)
 METRICS: Final = web.AppKey("metrics", FrontMetrics)

@@ -5,6 +5,12 @@ from collections.abc import Iterable
 from shared.contract.errors import Refusal, UketsukeError
 
 
+class BadToken(Refusal):
+    code = "bad_token"
+    status = 401
+    title = "The token is not one of ours, or has expired"
+
+
 class Forbidden(Refusal):
     code = "forbidden"
     status = 403

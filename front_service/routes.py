@@ -5,10 +5,10 @@ from typing import Final
 
 from aiohttp import web
 
-from front_service.api import blobs, health, jobs
+from front_service.api import blobs, health, jobs, tokens
 from front_service.api.bodies import asked_later
 from front_service.api.submit import submit
-from front_service.push import sse, websocket
+from front_service.push import many, sse, websocket
 
 _get: Final = partial(web.get, expect_handler=asked_later)
 _post: Final = partial(web.post, expect_handler=asked_later)
@@ -19,11 +19,13 @@ ROUTES = (
     _get("/readyz", health.readyz),
     _get("/metrics", health.metrics),
     _get("/jobs/{id}", websocket.watch, allow_head=False),
+    _get("/api/socket", many.socket, allow_head=False),
     _get("/api/jobs", jobs.list_jobs),
     _get("/api/jobs/{id}", jobs.status),
     _delete("/api/jobs/{id}", jobs.cancel),
     _post("/api/jobs/{id}/replay", jobs.replay),
     _post("/api/jobs/{id}/release", jobs.release),
+    _post("/api/jobs/{id}/tokens", tokens.mint),
     _get("/api/jobs/{id}/events", sse.events, allow_head=False),
     _post("/api/blobs", blobs.upload),
     _get("/api/blobs/{id}", blobs.download),

@@ -19,6 +19,8 @@ from shared.runtime.settings import FrontSettings
 from tests.front.job_types import CATALOGUE
 from tests.front.memory import Loudspeaker, MemoryPost, MemoryStore
 
+TOKEN_KEY = b"only for tests, and long enough!"
+
 
 def settings(**values: Any) -> FrontSettings:
     given = {"database_url": "postgres://nowhere", "amqp_url": "amqp://nowhere"} | values
@@ -86,6 +88,7 @@ async def open_desk(
             broker_is_up=lambda: post.answer is True,
             outbox_depth=outbox_depth,
             free_connections=lambda: 8,
+            token_keys=[TOKEN_KEY],
         )
         front = build_front(settings(**values), CATALOGUE, ground, clock=SystemClock())
         air.ears.append(front.hear)
