@@ -33,7 +33,7 @@ _JOBS: Final = 50  # of each half: each is followed by a fiftieth of its sockets
 _NEWS: Final = 10.0  # a second, for the healthy half: each job waits five seconds for the next
 _PUSH: Final = 50.0  # a second, for the slow half, while it is being filled
 _TIMES: Final = 25  # of 3.5 kB: more than all buffers of a slow socket hold
-_DIALS: Final = 40  # at once
+_DIALS: Final = 16  # at once
 _PATIENCE: Final = 120.0  # seconds for all that are slow to be cut off
 _REPORT: Final = "UPDATE jobs SET message = $2, updated_at = clock_timestamp() WHERE id = $1"
 _PAGE: Final = 4_096
@@ -102,6 +102,7 @@ async def measure_sockets(
 async def _round(scene: Scene, count: int, seconds: float) -> dict[str, float]:
     """Measure alone, then beside *count* sockets that never read."""
     alone = await _latencies(scene, asyncio.sleep(seconds))
+    print(f"  alone: {len(scene.took)} news, p99 {1e3 * alone[1]:.1f} ms", flush=True)
     rss, kernel = rss_kb(scene.front.pid), kernel_kb()
     async with deaf(scene.port, scene.slow_jobs, count, at_once=_DIALS) as slow:
         opened = rss_kb(scene.front.pid)
@@ -199,7 +200,7 @@ def main() -> None:
     sockets = int(sys.argv[1]) if sys.argv[1:] else 10_000
     with TemporaryDirectory() as folder, open_stack(Path(folder) / "stack", tcp=True) as stack:
         told = asyncio.run(
-            measure_sockets(stack, Path(folder), sockets=sockets, rounds=1, seconds=15)
+            measure_sockets(stack, Path(folder), sockets=sockets, rounds=2, seconds=15)
         )
     print(json.dumps(told))
 
