@@ -69,7 +69,7 @@ _COMMAND: Final = TypeAdapter[Subscribe | Unsubscribe | Cancel](Command)
 Event = Literal["subscribed", "unsubscribed", "cancelling", "cancelled"]
 
 
-class Notice(_Said):
+class SocketNotice(_Said):
     """The answer to a command that was done, or the part of it that was."""
 
     event: Event
@@ -77,7 +77,7 @@ class Notice(_Said):
     id: str | None = None
 
 
-class Trouble(_Said):
+class SocketError(_Said):
     """What could not be done; the socket stays open. *code* is as in problem documents."""
 
     event: Literal["error"] = "error"
@@ -98,5 +98,5 @@ def read_command(text: str) -> Subscribe | Unsubscribe | Cancel:
         raise Invalid([mistake(one["loc"][1:], one["msg"]) for one in found[:3]]) from None
 
 
-def written(said: Notice | Trouble) -> bytes:
+def written(said: SocketNotice | SocketError) -> bytes:
     return dump(said.model_dump(by_alias=True, exclude_none=True))

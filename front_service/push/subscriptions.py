@@ -14,9 +14,9 @@ from front_service.push.commands import (
     MOST_JOBS,
     Cancel,
     Event,
-    Notice,
+    SocketError,
+    SocketNotice,
     Subscribe,
-    Trouble,
     Unsubscribe,
     read_command,
     written,
@@ -186,12 +186,12 @@ class Subscriptions:
         command: Said,
     ) -> None:
         told = tuple(sorted(map(str, jobs)))
-        await self.send(written(Notice(event=event, jobs=told, id=command.id)))
+        await self.send(written(SocketNotice(event=event, jobs=told, id=command.id)))
 
     async def _complain(
         self, error: UketsukeError, command: Said | None, job_id: str | None = None
     ) -> None:
-        trouble = Trouble(
+        trouble = SocketError(
             code=error.code,
             error=error.detail,
             op=None if command is None else command.op,
