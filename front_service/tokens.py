@@ -17,6 +17,9 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
 from front_service.refusals import BadToken
 from shared.contract.errors import OverQuota
 from shared.contract.ids import JobId, TenantId
@@ -30,6 +33,14 @@ MARK: Final = "uktr1_"
 _MOST_STREAMS: Final = 20  # of one token, in one process
 _CONTENT: Final = struct.Struct(">16s16sQ")
 _PURPOSE: Final = b"uketsuke read token 1\0"
+
+
+class TokenRequest(BaseModel):
+    """What may be asked of a read token."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    ttl_seconds: int = Field(default=LONGEST_LIFE, ge=1, le=LONGEST_LIFE, strict=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

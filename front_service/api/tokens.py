@@ -3,27 +3,18 @@
 from typing import Final
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
 from front_service.api.answers import document
 from front_service.api.bodies import Kind, kind_of, read_small
 from front_service.bodies import read_object
 from front_service.keys import LOOKUP, PRINCIPAL, TOKENS
 from front_service.pointers import mistake
-from front_service.tokens import LONGEST_LIFE
+from front_service.tokens import TokenRequest
 from shared.contract.errors import Invalid, UnsupportedMedia
 from shared.contract.status import links
 
 _LARGEST: Final = 1_024  # bytes
-
-
-class TokenRequest(BaseModel):
-    """What may be asked of a read token."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
-
-    ttl_seconds: int = Field(default=LONGEST_LIFE, ge=1, le=LONGEST_LIFE, strict=True)
 
 
 async def mint(request: web.Request) -> web.Response:
