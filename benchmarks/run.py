@@ -1,6 +1,7 @@
 """``make bench``: measure on a private, durable stack, and keep the figures as one JSON line.
 
-``python -m benchmarks.run [compare] [keys] [store] [latency]`` measures what is named, else all.
+``python -m benchmarks.run [compare] [keys] [store] [latency] [sockets]`` measures what is named,
+else all.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from benchmarks.compare import compare, install_peers, ours, peers
 from benchmarks.keys import measure_keys
 from benchmarks.latency import measure_latency
 from benchmarks.load import CannotMeasure, Spec
+from benchmarks.sockets import measure_sockets
 from benchmarks.store_size import measure_store_size
 from deploy.local.processes import CannotStart
 from deploy.local.record import local_folder
@@ -85,11 +87,26 @@ def _latency(_: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> 
     return asyncio.run(measure_latency(stack, folder, seconds=options.seconds))
 
 
+def _sockets(_: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> dict[str, Any]:
+    folder = logs / "sockets"
+    folder.mkdir(exist_ok=True)
+    return asyncio.run(
+        measure_sockets(
+            stack,
+            folder,
+            sockets=options.sockets,
+            rounds=options.rounds,
+            seconds=2 * options.seconds,
+        )
+    )
+
+
 _PARTS: dict[str, Part] = {
     "compare": _compare,
     "keys": _keys,
     "store": _store,
     "latency": _latency,
+    "sockets": _sockets,
 }
 
 
@@ -127,6 +144,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(_PARTS)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--sockets", type=int, default=10_000, help="half of them never read")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(_PARTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")

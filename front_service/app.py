@@ -30,6 +30,8 @@ from front_service.push.stream import Reads as Readable
 from front_service.push.stream import Streams
 from front_service.routes import ROUTES
 from front_service.server import HttpServer
+from front_service.token_keys import token_keys
+from front_service.tokens import Tokens
 from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
 from shared.blobs.store import open_blobs
 from shared.broker.fanout import FanIn, FanOut
@@ -87,6 +89,7 @@ class Ground:
     broker_is_up: Callable[[], bool]
     outbox_depth: Callable[[int], Awaitable[int]]
     free_connections: Callable[[], int]
+    token_keys: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +145,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             broker_is_up=lambda: not publisher.is_down,
             outbox_depth=outbox.depth,
             free_connections=lambda: pool.free,
+            token_keys=token_keys(settings),
         )
         front = build_front(settings, catalogue, ground, clock=SystemClock())
         fan_in = FanIn(
@@ -184,6 +188,7 @@ def build_front(
     app[keys.METRICS], app[keys.OUTLOOK] = metrics, outlook
     app[keys.STREAMS] = Streams(hub, ground.reads, clock)
     batches = app[keys.BATCHES] = BatchStreams(ground.batches)
+    app[keys.TOKENS] = Tokens(ground.token_keys)
     app[keys.UPLOADS] = Uploads(ground.blobs, ground.blob_rows, most_bytes=settings.max_upload)
     app[keys.CONTROL] = Control(
         lookup=lookup, intake=ground.intake, post=ground.post, fan_out=ground.fan_out

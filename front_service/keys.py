@@ -16,6 +16,7 @@ from front_service.outlook import Outlook
 from front_service.overview import Overview
 from front_service.push.batches import BatchStreams
 from front_service.push.stream import Streams
+from front_service.tokens import Tokens
 from front_service.uploads import Uploads
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.settings import FrontSettings
@@ -29,6 +30,7 @@ CONTROL: Final = web.AppKey("control", Control)
 LIBRARY: Final = web.AppKey("library", Library)
 LOOKUP: Final = web.AppKey("lookup", Lookup)
 OUTLOOK: Final = web.AppKey("outlook", Outlook)
+TOKENS: Final = web.AppKey("tokens", Tokens)
 UPLOADS: Final = web.AppKey("uploads", Uploads)
 STREAMS: Final = web.AppKey("streams", Streams)
 METRICS: Final = web.AppKey("metrics", FrontMetrics)

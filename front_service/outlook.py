@@ -121,8 +121,6 @@ class Outlook:
             before = await self._reads.before(job.tenant, job.id, _MOST_OF_A_KEY)
         except (Unavailable, Rejected):
             return NOTHING
-        if len(before) == _MOST_OF_A_KEY:
-            return NOTHING
         types: dict[str, int] = {}
         for name, _ in before:
             types[name] = types.get(name, 0) + 1

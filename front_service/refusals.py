@@ -20,6 +20,12 @@ def problem_document(error: UketsukeError, track_id: str) -> dict[str, Any]:
     }
 
 
+class BadToken(Refusal):
+    code = "bad_token"
+    status = 401
+    title = "The token is not one of ours, or has expired"
+
+
 class Forbidden(Refusal):
     code = "forbidden"
     status = 403

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from front_service.api import batches, blobs, descriptions, health, jobs, operate, pages
+from front_service.api import batches, blobs, descriptions, health, jobs, operate, pages, tokens
 from front_service.api.route import delete, get, post
 from front_service.api.submit import submit
 from front_service.described import batches as of_batches
@@ -11,7 +11,7 @@ from front_service.described import jobs as of_jobs
 from front_service.described import operate as of_operate
 from front_service.described import service as of_service
 from front_service.described import streams as of_streams
-from front_service.push import sse, websocket
+from front_service.push import many, sse, websocket
 
 ROUTES: Final = (
     get("/livez", health.livez, of_service.LIVEZ),
@@ -23,6 +23,7 @@ ROUTES: Final = (
     get("/docs/{file}", pages.docs_file, of_service.DOCS_FILE),
     get("/jobs/{id}", websocket.watch, of_streams.SOCKET, also_head=False),
     get("/batches/{id}", batches.watch, of_batches.SOCKET, also_head=False),
+    get("/api/socket", many.socket, of_streams.MANY, also_head=False),
     get("/api/jobs", jobs.list_jobs, of_jobs.LIST),
     get("/api/dead-letters", operate.dead_letters, of_operate.DEAD_LETTERS),
     get("/api/stats", operate.stats, of_operate.STATS),
@@ -32,6 +33,7 @@ ROUTES: Final = (
     delete("/api/jobs/{id}", jobs.cancel, of_jobs.DELETE),
     post("/api/jobs/{id}/replay", jobs.replay, of_jobs.REPLAY),
     post("/api/jobs/{id}/release", jobs.release, of_jobs.RELEASE),
+    post("/api/jobs/{id}/tokens", tokens.mint, of_jobs.TOKENS),
     get("/api/jobs/{id}/events", sse.events, of_streams.EVENTS, also_head=False),
     post("/api/batches", batches.submit, of_batches.SUBMIT),
     get("/api/batches/{id}", batches.status, of_batches.STATUS),

@@ -13,30 +13,32 @@ import asyncio
 import random
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
 
+import orjson
 from pydantic import BaseModel
 
-from shared.contract.errors import UnknownJob
 from shared.contract.headers import IDEMPOTENT_REPLAYED, TRACK_ID
-from shared.contract.ids import BatchId, JobId, parse_track_id, parse_uuid
+from shared.contract.ids import BatchId, JobId, parse_track_id
 from shared.contract.job_types import JobType
 from shared.contract.jobs import OnConflict, Priority
 from uketsuke import downloads
-from uketsuke.documents import Status, Ticket, read_status, read_ticket
-from uketsuke.errors import BadAnswer, clean
+from uketsuke.documents import ReadToken, Status, Ticket, read_status, read_ticket, read_token
+from uketsuke.errors import BadAnswer
 from uketsuke.many import Many
 from uketsuke.patience import Clock, Deadline, Pace, SystemClock
 from uketsuke.submission import Wishes, moment, submission
+from uketsuke.together import Together
 from uketsuke.uploads import Files, listed
-from uketsuke.watching import Watch
+from uketsuke.watching import Watch, checked
 from uketsuke.wire import Call, Wire
 
-__all__ = ["Client", "Status", "Ticket"]
+__all__ = ["Client", "ReadToken", "Status", "Ticket"]
 
 _PATIENCE: Final = timedelta(minutes=1)
 
@@ -148,7 +150,7 @@ class Client(Many):
 
     async def status(self, job_id: JobId | str) -> Status:
         """Ask how the job is now."""
-        answer = await self._ask("GET", f"/api/jobs/{_checked(job_id)}")
+        answer = await self._ask("GET", f"/api/jobs/{checked(job_id)}")
         return read_status(answer, str(job_id))
 
     def watch(
@@ -162,11 +164,20 @@ class Client(Many):
         """
         return Watch(
             self._wire,
-            _checked(job_id),
+            checked(job_id),
             after=after,
             deadline=deadline,
             patience=self._patience,
         ).statuses()
+
+    @asynccontextmanager
+    async def together(self) -> AsyncGenerator[Together]:
+        """Watch many jobs over one socket: ``together.watch(job_id)`` is as ``watch``."""
+        together = Together(self._wire, self._patience)
+        try:
+            yield together
+        finally:
+            await together.close()
 
     async def wait(self, job_id: JobId | str, *, deadline: timedelta | None = None) -> Status:
         """Wait for the ending, whichever it is; errors as of ``watch``."""
@@ -176,6 +187,18 @@ class Client(Many):
         if last is None:
             raise AssertionError("a watch ends with the ending")
         return last
+
+    async def mint_token(self, job_id: JobId | str, *, ttl: timedelta | None = None) -> ReadToken:
+        """Make a token with which somebody may follow this one job, and nothing else.
+
+        It is good for *ttl*, 15 minutes at the most, which is also what is usual. Hand it to a
+        page, or whoever else must not have the client's own token.
+        """
+        asked = {} if ttl is None else {"ttlSeconds": round(ttl.total_seconds())}
+        path = f"/api/jobs/{checked(job_id)}/tokens"
+        headers = {"Content-Type": "application/json"}
+        call = Call(method="POST", path=path, headers=headers, body=lambda: orjson.dumps(asked))
+        return read_token((await self._wire.ask(call, self._until())).document)
 
     async def result(self, job_id: JobId | str) -> Any:
         """Fetch what the job resulted in; raise ``NoResult`` if there is nothing (yet)."""
@@ -193,7 +216,7 @@ class Client(Many):
 
         The status says how far it got: a job that runs is ``cancelling`` first.
         """
-        answer = await self._ask("DELETE", f"/api/jobs/{_checked(job_id)}")
+        answer = await self._ask("DELETE", f"/api/jobs/{checked(job_id)}")
         return read_status(answer, str(job_id))
 
     async def replay(self, job_id: JobId | str) -> Status:
@@ -201,7 +224,7 @@ class Client(Many):
 
         Asked once only: ``Unreachable`` leaves open whether it was done, which the status tells.
         """
-        path = f"/api/jobs/{_checked(job_id)}/replay"
+        path = f"/api/jobs/{checked(job_id)}/replay"
         call = Call(method="POST", path=path, repeatable=False)
         answer = await self._wire.ask(call, self._until())
         return read_status(answer.document, str(job_id))
@@ -263,13 +286,6 @@ class Client(Many):
     async def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None) -> object:
         call = Call(method=method, path=path, query=query or {})
         return (await self._wire.ask(call, self._until())).document
-
-
-def _checked(job_id: JobId | str) -> str:
-    """Refuse what is no job id before it becomes part of an address."""
-    if parse_uuid(str(job_id)) is None:
-        raise UnknownJob(f"{clean(job_id, 64)!r} is no job id")
-    return str(job_id)
 
 
 def _page(document: object) -> tuple[list[object], str | None]:

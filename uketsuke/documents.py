@@ -85,6 +85,19 @@ class Status:
         return self.status == STATUS[State.COMPLETED]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadToken:
+    """What lets its holder follow one job for a while. Its text is a secret until then."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
+
+    job_id: JobId
+    token: str = field(repr=False)
+    expires_at: datetime
+    document: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
+
+
+_TOKEN: Final = TypeAdapter(ReadToken)
 _STATUS: Final = TypeAdapter(Status)
 _TICKET: Final = TypeAdapter(Ticket)
 
@@ -109,6 +122,11 @@ def read_status(document: object, job_id: str | None = None) -> Status:
 def read_ticket(document: object, **said: Any) -> Ticket:
     """Judge the answer to a submit; *said* is what stands in its headers."""
     return judge(_TICKET, "ticket", document, {to_camel(k): v for k, v in said.items()})
+
+
+def read_token(document: object) -> ReadToken:
+    """Judge the answer to a wish for a token."""
+    return judge(_TOKEN, "token", document, {})
 
 
 def file_links(results: object) -> Iterator[tuple[str, str]]:

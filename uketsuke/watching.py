@@ -5,34 +5,29 @@ on the socket however often it drops, and the last status is always the ending. 
 polls events may pass unseen; the numbers of the statuses (``sequence``) show it.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import timedelta
 from itertools import count
 from typing import Final
 
-import aiohttp
-
-from uketsuke.documents import Status, parse, read_status
-from uketsuke.errors import BadAnswer, Unreachable, clean
+from shared.contract.errors import UnknownJob
+from shared.contract.ids import parse_uuid
+from uketsuke.documents import Status, read_status
+from uketsuke.errors import Unreachable, clean
 from uketsuke.patience import Deadline
+from uketsuke.sockets import Door, Line, NoSocket, OwnSockets
 from uketsuke.wire import (
     MAY_PASS,
     Answer,
     Call,
-    RedirectRefused,
     Wire,
     network_trouble,
     read_retry_after,
 )
 
-_MOST_FRAME: Final = 1024 * 1024  # a status document carries 64 KiB of results at most
 _MOST_FRUITLESS: Final = 3  # sockets in a row that told nothing new, before polling
 _POINTLESS: Final = frozenset({1002, 1003, 1007, 1008, 4401})  # a new socket would end the same
-
-
-class _NoSocket(Exception):
-    """There is no socket to be had: ask over HTTP, which also says why."""
 
 
 class Seen:
@@ -70,7 +65,9 @@ class Watch:
         after: int | None,
         deadline: timedelta | None,
         patience: timedelta,
+        door: Door | None = None,
     ) -> None:
+        self._door = OwnSockets(wire) if door is None else door
         self._wire, self._job_id, self._patience = wire, job_id, patience
         self._deadline = Deadline(wire.clock, deadline)
         self._seen = Seen(after)
@@ -91,53 +88,23 @@ class Watch:
         while fruitless < _MOST_FRUITLESS:
             before = self._seen.sequence
             try:
-                async with self._socket() as socket:
-                    while (status := await self._receive(socket)) is not None:
+                async with self._door.open(self._job_id, before, self._deadline) as line:
+                    while (status := await self._receive(line)) is not None:
                         yield status
             except Unreachable:
                 pass
-            except _NoSocket:
+            except NoSocket:
                 return
             else:
-                if socket.close_code in _POINTLESS:
+                if line.close_code in _POINTLESS:
                     return
             fruitless = 1 if self._seen.sequence != before else fruitless + 1
             await self._deadline.pause(self._wire.wait_before(fruitless))
 
-    @asynccontextmanager
-    async def _socket(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        wire, after = self._wire, self._seen.sequence
-        url = wire.address(f"/jobs/{self._job_id}")
-        async with network_trouble(wire.base, self._deadline.seconds(wire.pace.silence)):
-            try:
-                socket = await wire.session.ws_connect(
-                    url.with_scheme("wss" if url.scheme == "https" else "ws"),
-                    params={} if after is None else {"after": str(after)},
-                    headers=wire.headers_for(url),
-                    heartbeat=wire.pace.heartbeat.total_seconds(),
-                    max_msg_size=_MOST_FRAME,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                )
-            except (aiohttp.ClientResponseError, RedirectRefused) as error:
-                raise _NoSocket from error
-        try:
-            yield socket
-        finally:
-            await socket.close()
-
-    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> Status | None:
-        """Wait for the next status; ``None`` when the connection is gone, for whatever reason."""
+    async def _receive(self, line: Line) -> Status | None:
+        """Wait for the next status; ``None`` when the line is gone, for whatever reason."""
         async with network_trouble(self._wire.base, self._deadline.seconds()):
-            message = await socket.receive()
-        match message.type, message.data:
-            case aiohttp.WSMsgType.TEXT, str() as text:
-                return read_status(parse(text), self._job_id)
-            case aiohttp.WSMsgType.BINARY, _:
-                raise BadAnswer("a binary frame on the socket of a job")
-            case aiohttp.WSMsgType.ERROR, aiohttp.WebSocketError() as error:
-                raise BadAnswer(f"a broken frame: {clean(error)}")
-            case _:
-                return None
+            return await line.receive()
 
     async def _by_polling(self) -> AsyncGenerator[Status]:
         for polls in count(1):
@@ -155,3 +122,10 @@ class Watch:
             return await self._wire.ask(call, self._deadline)
         except MAY_PASS as trouble:
             raise await self._deadline.run_out() from trouble
+
+
+def checked(job_id: object) -> str:
+    """Refuse what is no job id before it becomes part of an address."""
+    if parse_uuid(str(job_id)) is None:
+        raise UnknownJob(f"{clean(job_id, 64)!r} is no job id")
+    return str(job_id)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from front_service.refusals import BadRange, WrongMethod, problem_document
+from front_service.refusals import BadRange, BadToken, WrongMethod, problem_document
 from shared.contract.errors import UketsukeError
 from shared.contract.status import dump
 
@@ -74,6 +74,8 @@ def problem(error: UketsukeError, track_id: str) -> web.Response:
     match error:
         case WrongMethod():
             headers[hdrs.ALLOW] = ", ".join(error.allowed)
+        case BadToken():
+            headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
         case BadRange():
             headers[hdrs.CONTENT_RANGE] = f"bytes */{error.size_bytes}"
         case _:

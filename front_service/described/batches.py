@@ -16,13 +16,15 @@ from front_service.described.operation import (
     Scope,
 )
 from front_service.described.streams import EVENTS as OF_A_JOB
-from front_service.refusals import NoUpgrade, TooSlow
+from front_service.described.streams import TOKEN
+from front_service.refusals import BadToken, NoUpgrade, TooSlow
 from shared.contract.batches import BatchRequest
 from shared.contract.errors import (
     BatchRefused,
     Gone,
     IdempotencyMismatch,
     Invalid,
+    OverQuota,
     Refusal,
     TooLarge,
     Unavailable,
@@ -108,9 +110,9 @@ SOCKET: Final = Operation(
     text="As the socket of one job: a snapshot first, the last frame is `batch.completed`.",
     tag="streams",
     scope=Scope.READ,
-    parameters=(_ID, AFTER),
+    parameters=(_ID, AFTER, TOKEN),
     answers=(Answer(status=101, text="It is a WebSocket from here on."),),
-    refusals=(*_OF_A_BATCH, Refusal, NoUpgrade),
+    refusals=(*_OF_A_BATCH, Refusal, NoUpgrade, BadToken, OverQuota),
     channel=Channel(
         name="batchSocket",
         carrier="ws",
@@ -126,7 +128,7 @@ EVENTS: Final = replace(
     name="getBatchEvents",
     summary="Follow one batch by server-sent events",
     parameters=(_ID, *OF_A_JOB.parameters[1:]),
-    refusals=_OF_A_BATCH,
+    refusals=(*_OF_A_BATCH, BadToken, OverQuota),
     channel=Channel(
         name="batchEvents",
         carrier="http",

@@ -11,9 +11,10 @@ from front_service.described.common import (
     LOCATION,
     RETRY_AFTER,
 )
-from front_service.described.models import JobPage, JobStatus, Result, Ticket
-from front_service.described.operation import Answer, Header, Operation, Parameter, Scope
+from front_service.described.models import JobPage, JobStatus, ReadToken, Result, Ticket
+from front_service.described.operation import Answer, Body, Header, Operation, Parameter, Scope
 from front_service.refusals import TooSlow
+from front_service.tokens import TokenRequest
 from shared.contract import headers
 from shared.contract.errors import (
     AlreadyEnded,
@@ -203,6 +204,20 @@ RELEASE: Final = Operation(
     parameters=(JOB_ID,),
     answers=(Answer(status=200, text="The key is free.", content={_JSON: JobStatus}),),
     refusals=(*_OF_A_JOB, HoldsNoKey),
+)
+
+TOKENS: Final = Operation(
+    name="mintToken",
+    summary="Let somebody without an API key follow one job for a while",
+    text="For a page in a browser, say: the token goes as `?token=` or as a subprotocol. It opens "
+    "the streams of this job and nothing else, cannot be taken back, and lives for 15 minutes at "
+    "the most.",
+    tag="streams",
+    scope=Scope.READ,
+    parameters=(JOB_ID,),
+    body=Body(text="How long it lives.", content={_JSON: TokenRequest}, required=False),
+    answers=(Answer(status=201, text="The token.", content={_JSON: ReadToken}),),
+    refusals=(*_OF_A_JOB, TooLarge, TooSlow, UnsupportedMedia, Invalid),
 )
 
 LIST: Final = Operation(

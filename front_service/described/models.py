@@ -251,6 +251,22 @@ class BatchTicket(Document):
     links: BatchLinks = Field(alias="_links")
 
 
+class ReadToken(Document):
+    """Whoever holds the token may follow this one job, by its streams, until it expires."""
+
+    job_id: UUID
+    token: str = Field(pattern="^uktr1_")
+    expires_at: datetime
+    links: "StreamLinks" = Field(alias="_links")
+
+
+class StreamLinks(Document):
+    """Addresses of the streams, with the token."""
+
+    events: str
+    socket: str
+
+
 class Mistake(Document):
     """One thing that is wrong with a request."""
 

@@ -12,8 +12,9 @@ from front_service.described.operation import (
     Parameter,
     Scope,
 )
-from front_service.refusals import NoUpgrade
-from shared.contract.errors import Gone, Refusal, Unavailable, UnknownJob
+from front_service.push.commands import Cancel, SocketError, SocketNotice, Subscribe, Unsubscribe
+from front_service.refusals import BadToken, NoUpgrade
+from shared.contract.errors import Gone, OverQuota, Refusal, Unavailable, UnknownJob
 
 _OF_A_JOB: Final = (UnknownJob, Gone, Unavailable)
 
@@ -24,17 +25,25 @@ _FRAME: Final = Message(
     payload=Frame,
 )
 
+TOKEN: Final = Parameter(
+    name="token",
+    place="query",
+    schema={"type": "string"},
+    text="A read token of this job, for whoever has no API key.",
+)
+
 SOCKET: Final = Operation(
     name="watchJob",
     summary="Follow one job by WebSocket",
     text="First a snapshot, then a frame for each event; after the final frame the socket is "
     "closed with 1000. 1012: this replica stops, dial again. 4408: you were too slow, dial again "
-    "with `after`.",
+    "with `after`. 4401: the token has expired. The subprotocol, if any, is `uketsuke.v1`; a "
+    "token may stand beside it.",
     tag="streams",
     scope=Scope.READ,
-    parameters=(JOB_ID, AFTER),
+    parameters=(JOB_ID, AFTER, TOKEN),
     answers=(Answer(status=101, text="It is a WebSocket from here on."),),
-    refusals=(*_OF_A_JOB, Refusal, NoUpgrade),
+    refusals=(*_OF_A_JOB, Refusal, NoUpgrade, BadToken, OverQuota),
     channel=Channel(
         name="jobSocket",
         carrier="ws",
@@ -56,6 +65,7 @@ EVENTS: Final = Operation(
     parameters=(
         JOB_ID,
         AFTER,
+        TOKEN,
         Parameter(
             name="Last-Event-ID",
             place="header",
@@ -71,12 +81,41 @@ EVENTS: Final = Operation(
         ),
         Answer(status=204, text="The ending was told already."),
     ),
-    refusals=_OF_A_JOB,
+    refusals=(*_OF_A_JOB, BadToken, OverQuota),
     channel=Channel(
         name="jobEvents",
         carrier="http",
         title="One job by server-sent events",
         text="Each event's `data` is one document. A comment every 15 s says that the line lives.",
         told=(_FRAME,),
+    ),
+)
+
+MANY: Final = Operation(
+    name="watchJobs",
+    summary="Follow many jobs by one WebSocket",
+    text="Say which with `subscribe`, by id or by a tag; 100 at a time. The socket stays open "
+    "until you leave, or with 1012 until this replica does.",
+    tag="streams",
+    scope=Scope.READ,
+    parameters=(TOKEN,),
+    answers=(Answer(status=101, text="It is a WebSocket from here on."),),
+    refusals=(Unavailable, Refusal, NoUpgrade, BadToken, OverQuota),
+    channel=Channel(
+        name="manySocket",
+        carrier="ws",
+        title="Many jobs by one WebSocket",
+        text="Text frames of JSON in both directions. What cannot be done is answered, and the "
+        "socket stays open.",
+        told=(
+            _FRAME,
+            Message(name="notice", text="A command was done.", payload=SocketNotice),
+            Message(name="mistake", text="A command was not done.", payload=SocketError),
+        ),
+        heard=(
+            Message(name="subscribe", text="Follow jobs.", payload=Subscribe),
+            Message(name="unsubscribe", text="Follow them no longer.", payload=Unsubscribe),
+            Message(name="cancel", text="Cancel jobs.", payload=Cancel),
+        ),
     ),
 )

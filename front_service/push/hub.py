@@ -69,6 +69,7 @@ class Hub:
     def __init__(self) -> None:
         self._jobs: dict[JobId, Watched] = {}
         self._is_draining = False
+        self._goodbye = asyncio.Event()
 
     @contextmanager
     def watch(self, tenant: TenantId, job_id: JobId, now: float) -> Iterator[Watcher]:
@@ -123,9 +124,19 @@ class Hub:
     def drain(self) -> None:
         """Wake every watcher with ``Draining``, and take no more."""
         self._is_draining = True
+        self._goodbye.set()
         for watched in self._jobs.values():
             for watcher in watched.watchers:
                 watcher.drain()
+
+    @property
+    def is_draining(self) -> bool:
+        return self._is_draining
+
+    async def drained(self) -> None:
+        """Wait for the drain, and raise ``Draining``: for who is here but watches nothing."""
+        await self._goodbye.wait()
+        raise Draining
 
     def __len__(self) -> int:
         return sum(len(watched.watchers) for watched in self._jobs.values())

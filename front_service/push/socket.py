@@ -6,6 +6,9 @@ nothing, or says too much is closed, and cut off if it does not mind that either
 
 import asyncio
 import socket
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import WSMessage, WSMsgType, web
@@ -14,7 +17,7 @@ from front_service.connection import Connection
 from front_service.push.pace import Pace
 
 LARGEST_MESSAGE: Final = 65_536
-_SEND_PATIENCE: Final = 10.0  # seconds for one frame to leave
+_SEND_PATIENCE: Final = 9.0  # seconds for one frame to leave; with the good-bye they are ten
 _CLOSE_PATIENCE: Final = 1.0
 _BUFFER: Final = 16_384  # bytes for one peer in the kernel, and as many here
 _MESSAGES: Final = 20  # a second
@@ -22,16 +25,22 @@ _PINGS: Final = 5  # a second
 _HEARTBEAT: Final = 20.0  # seconds between two pings, however much else is sent
 _SILENCE: Final = 45.0  # seconds without as much as a pong
 
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1012
 _UNSUPPORTED: Final = 1003
 _POLICY: Final = 1008
 INTERNAL: Final = 1011
 GONE: Final = 4410
+EXPIRED: Final = 4401
 _TOO_SLOW: Final = 4408
 
 
 _THE_END: Final = frozenset((WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR))
+
+
+Take = Callable[[str], Awaitable[None]]
 
 
 class PeerLost(ConnectionError):
@@ -48,10 +57,13 @@ class Socket:
         self._is_closing = False  # by us: then the good-bye must have its time
 
     @classmethod
-    async def accept(cls, request: web.Request, headers: dict[str, str]) -> "Socket":
+    async def accept(
+        cls, request: web.Request, headers: dict[str, str], protocols: tuple[str, ...] = ()
+    ) -> "Socket":
         """Answer the upgrade; raise what aiohttp raises for a request that is none."""
         response = web.WebSocketResponse(
             timeout=_CLOSE_PATIENCE,
+            protocols=protocols,
             autoping=False,
             compress=False,
             max_msg_size=LARGEST_MESSAGE,
@@ -79,6 +91,7 @@ class Socket:
                 await self._response.send_frame(body, kind)
         except TimeoutError:
             await self.close(_TOO_SLOW, b"too slow")
+            cut(self._transport)
             raise PeerLost from None
         except ConnectionError:
             raise PeerLost from None
@@ -105,10 +118,11 @@ class Socket:
         """Send a peer away whose frames are no longer looked at."""
         self._sending_away = asyncio.create_task(self.close(_POLICY, b"too many frames"))
 
-    async def hear(self) -> None:
-        """Ignore what the peer says until we close; raise ``PeerLost`` when it is gone.
+    async def hear(self, take: Take | None = None) -> None:
+        """Hand what the peer says to *take* until we close; raise ``PeerLost`` when it is gone.
 
-        A peer that says too much, or what is not spoken here, is closed.
+        Without *take* it is ignored. A peer that says too much, or what is not spoken here, is
+        closed.
         """
         messages, pings = Pace(_MESSAGES), Pace(_PINGS)
         while (message := await self._receive()) is not None:
@@ -118,7 +132,8 @@ class Socket:
                 case WSMsgType.PONG if pings.allows():
                     pass
                 case WSMsgType.TEXT if messages.allows():
-                    pass
+                    if take is not None:
+                        await take(message.data)
                 case WSMsgType.BINARY:
                     await self._send_away(_UNSUPPORTED, b"text only")
                 case _:
@@ -150,3 +165,15 @@ def shrink(transport: asyncio.Transport) -> None:
     line: socket.socket | None = transport.get_extra_info("socket")
     if line is not None:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+
+
+def cut(transport: asyncio.Transport) -> None:
+    """Drop a line at once, with all that was not taken.
+
+    The kernel would else keep it for minutes, and try to deliver it to who does not read.
+    """
+    line: socket.socket | None = transport.get_extra_info("socket")
+    if line is not None:
+        with suppress(OSError):  # it is closed already
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    transport.abort()

@@ -1,13 +1,15 @@
 """Server-sent events ``GET /api/jobs/{id}/events``: the same frames for plain ``EventSource``."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import hdrs, web
 
-from front_service.keys import MARKS, PRINCIPAL, STREAMS
+from front_service.keys import MARKS, STREAMS
 from front_service.push.hub import Draining
-from front_service.push.socket import shrink
+from front_service.push.reader import reading
+from front_service.push.socket import cut, shrink
 from front_service.push.story import Frame
 from front_service.push.stream import Frames, OpensStreams, read_after
 from shared.contract.errors import Gone, Malformed, Unavailable
@@ -27,13 +29,17 @@ async def stream_events(request: web.Request, streams: OpensStreams) -> web.Stre
     """Tell what *streams* has of what the address names."""
     seen = _last_event_id(request)
     after = seen if seen is not None else read_after(request.query.get("after"))
-    tenant = request[PRINCIPAL].tenant
+    job_id = request.match_info["id"]
     try:
-        async with streams.open(tenant, request.match_info["id"], after) as stream:
-            if seen is not None and stream.is_nothing_new:
-                return web.Response(status=204)  # the one answer after which nobody asks again
-            response = await _begin(request)
-            await _tell(request, response, stream)
+        with reading(request) as reader:
+            reader.check(job_id)
+            async with streams.open(reader.tenant, job_id, after) as stream:
+                if seen is not None and stream.is_nothing_new:
+                    return web.Response(status=204)  # after this one nobody asks again
+                response = await _begin(request)
+                with suppress(TimeoutError):  # the token has expired
+                    async with asyncio.timeout_at(reader.until):
+                        await _tell(request, response, stream)
     except Draining:
         raise Unavailable("This replica is about to stop.", retry_after=1) from None
     return response
@@ -79,7 +85,7 @@ async def _send(request: web.Request, response: web.StreamResponse, body: bytes)
             await response.write(body)
     except TimeoutError:
         if line is not None:
-            line.abort()
+            cut(line)
         raise ConnectionError("the reader takes nothing") from None
 
 

@@ -5,17 +5,19 @@ The order makes that nothing is missed: take a place in the hub, then read the s
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from typing import Final, Protocol
 
 from front_service.lookup import ReadsJobs, read_job_id
 from front_service.push.hub import Draining, Hub, Watcher
 from front_service.push.listener import ReadsHistory
 from front_service.push.story import Frame, Look, Story
-from shared.contract.errors import Gone, Malformed, Unavailable
-from shared.contract.ids import TenantId
+from shared.contract.errors import Gone, Malformed, UketsukeError, Unavailable
+from shared.contract.ids import JobId, TenantId
+from shared.contract.states import ENDINGS, State
 from shared.runtime.clock import Clock
+from shared.store.reads import Filters
 
 _MOST_WAITING: Final = 2_000  # requests of one process
 _PAUSE: Final = 1.0  # seconds, after the store did not answer
@@ -128,6 +130,49 @@ class Streams:
             else:
                 look = Look(await self._reads.job(tenant, job_id))
             yield Stream(watcher, self._reads, look, after)
+
+    async def open_many(
+        self,
+        tenant: TenantId,
+        after: Mapping[JobId, int | None],
+        places: Mapping[JobId, ExitStack],
+    ) -> dict[JobId, Stream]:
+        """Follow several jobs, each until its place is closed; those that are not there lack."""
+        now = self._clock.monotonic()
+        watchers = {
+            job_id: places[job_id].enter_context(self._hub.watch(tenant, job_id, now))
+            for job_id in after
+        }
+        wanted = {
+            (tenant, job_id): _LARGEST if seen is None else seen for job_id, seen in after.items()
+        }
+        found = await self._reads.history(wanted) if wanted else {}
+        return {
+            job_id: Stream(watchers[job_id], self._reads, Look(*look), after[job_id])
+            for job_id, look in found.items()
+        }
+
+    async def why_not(self, tenant: TenantId, job_id: JobId) -> UketsukeError:
+        """Say why a job cannot be followed that was not found."""
+        try:
+            await self._reads.job(tenant, job_id)
+        except UketsukeError as error:
+            return error
+        return Unavailable("The job has just come. Try again.", retry_after=1)
+
+    async def tagged(self, tenant: TenantId, tag: str, *, most: int) -> list[JobId]:
+        """List the newest live jobs that bear *tag*."""
+        living = [state for state in State if state not in ENDINGS]
+        filters = Filters(states=living, tag=tag)
+        return [job.id for job in await self._reads.jobs(tenant, filters, limit=most)]
+
+    @property
+    def is_draining(self) -> bool:
+        return self._hub.is_draining
+
+    async def drained(self) -> None:
+        """As ``Hub.drained``."""
+        await self._hub.drained()
 
     async def wait(
         self, tenant: TenantId, text: str, *, seconds: float, after: int | None = None

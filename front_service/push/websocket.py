@@ -7,9 +7,11 @@ from typing import Final
 import structlog
 from aiohttp import hdrs, web
 
-from front_service.keys import MARKS, PRINCIPAL, STREAMS
+from front_service.keys import MARKS, STREAMS
 from front_service.push.hub import Draining
+from front_service.push.reader import reading
 from front_service.push.socket import (
+    EXPIRED,
     GOING_AWAY,
     GONE,
     INTERNAL,
@@ -19,7 +21,7 @@ from front_service.push.socket import (
 )
 from front_service.push.stream import Frames, OpensStreams, read_after
 from front_service.refusals import NoUpgrade
-from shared.contract.errors import Gone, Malformed, Unavailable
+from shared.contract.errors import Gone, Unavailable
 
 log: Final = structlog.get_logger()
 
@@ -31,24 +33,28 @@ async def watch(request: web.Request) -> web.StreamResponse:
 
 async def stream_frames(request: web.Request, streams: OpensStreams) -> web.StreamResponse:
     """Tell what *streams* has of what the address names."""
-    after = read_after(request.query.get("after"))
-    if request.headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
-        raise NoUpgrade
-    if hdrs.SEC_WEBSOCKET_PROTOCOL in request.headers:
-        raise Malformed("There is no subprotocol here.")
-    tenant = request[PRINCIPAL].tenant
+    check_upgrade(request)
+    after, job_id = read_after(request.query.get("after")), request.match_info["id"]
     try:
-        async with streams.open(tenant, request.match_info["id"], after) as stream:
-            socket = await Socket.accept(request, request[MARKS])
-            await _talk(socket, stream)
+        with reading(request) as reader:
+            reader.check(job_id)
+            async with streams.open(reader.tenant, job_id, after) as stream:
+                socket = await Socket.accept(request, request[MARKS], reader.protocols)
+                await _talk(socket, stream, reader.until)
     except Draining:
         raise Unavailable("This replica is about to stop.", retry_after=1) from None
     return socket.response
 
 
-async def _talk(socket: Socket, stream: Frames) -> None:
+def check_upgrade(request: web.Request) -> None:
+    """Raise ``NoUpgrade`` for a request that does not want to speak WebSocket."""
+    if request.headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
+        raise NoUpgrade
+
+
+async def _talk(socket: Socket, stream: Frames, until: float | None) -> None:
     """Tell until the ending or until the peer leaves, whichever comes first."""
-    telling = asyncio.create_task(_tell(socket, stream), name="socket")
+    telling = asyncio.create_task(_tell(socket, stream, until), name="socket")
     try:
         with suppress(PeerLost):
             await socket.hear()
@@ -61,11 +67,16 @@ async def _talk(socket: Socket, stream: Frames) -> None:
         raise error
 
 
-async def _tell(socket: Socket, stream: Frames) -> None:
+async def _tell(socket: Socket, stream: Frames, until: float | None) -> None:
     with suppress(PeerLost):
         try:
-            while not stream.is_over:
-                await _tell_next(socket, stream)
+            async with asyncio.timeout_at(until) as life:
+                while not stream.is_over:
+                    await _tell_next(socket, stream)
+        except TimeoutError:
+            if not life.expired():
+                raise
+            await socket.close(EXPIRED, b"token expired")
         except Draining:
             await socket.close(GOING_AWAY, b"come back")
         except Gone:

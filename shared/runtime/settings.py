@@ -22,6 +22,9 @@ _NOT_OURS = frozenset({"LOCAL_DIR", "PG_BIN", "RABBITMQ_SBIN", "URL", "TOKEN", "
 """Names with our prefix that other programs of the project read, or a worker tells its child."""
 
 
+_SHORTEST_KEY: Final = 32
+
+
 def _seconds(value: object) -> object:
     return float(value) if isinstance(value, str) else value
 
@@ -34,6 +37,8 @@ def _listed(value: object) -> object:
 
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)]
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Ports = Annotated[tuple[Port, ...], NoDecode, BeforeValidator(_listed)]
@@ -118,6 +123,18 @@ class FrontSettings(CommonSettings):
     status_redirect: bool = Field(default=False, description="303 to the result once completed")
     allow_anonymous: bool = Field(default=False, description="take callers beyond loopback")
     allowed_origins: Listed = ()
+    token_keys: Secrets = Field(
+        default=(),
+        description="that sign read tokens, 32 characters or more each; the first signs, all are "
+        "believed; else a key is made beside the blobs",
+    )
+
+    @field_validator("token_keys")
+    @classmethod
+    def _are_long(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key) < _SHORTEST_KEY for key in value):
+            raise ValueError(f"a key must have {_SHORTEST_KEY} characters or more")
+        return value
 
 
 class BackSettings(CommonSettings):

@@ -115,9 +115,15 @@ class Reads:
         return [in_line(row) for row in rows]
 
     async def before(self, tenant: TenantId, job_id: JobId, most: int) -> list[tuple[str, State]]:
-        """Read type and state of what a job of an ordering key waits for, *most* at the most."""
+        """Read type and state of what a job of an ordering key waits for, in order.
+
+        Raises ``Unavailable`` if it stands farther than *most* from the head of its key.
+        """
         rows = await self._pool.fetch(statement("before"), tenant, job_id, most)
-        return [(row["type"], State(row["state"])) for row in rows]
+        if len(rows) == most:
+            raise Unavailable("Too many jobs stand before this one")
+        found = [(row["type"], State(row["state"])) for row in rows]
+        return [(name, state) for name, state in found if state not in ENDINGS]
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -159,6 +159,8 @@ async def test_several_jobs_are_watched_at_once_and_the_worst_ending_counts(
     assert with_unknown.code == 4
     assert with_unknown.lines[-1]["status"] == "completed"
     assert unknown in with_unknown.err
+    assert len(desk.met()) == 2  # one socket for each command, not for each job
+    assert desk.watched(good) == []
 
 
 async def test_a_watch_resumes_after_what_was_seen(desk: Desk, run: Runs) -> None:

@@ -48,6 +48,7 @@ class Desk:
         self.seen: list[Seen] = []
         self.script: defaultdict[str, deque[Reply]] = defaultdict(deque)
         self.sockets: deque[Ends | Reply] = deque()
+        self.common: deque[Reply] = deque()
         self.jobs: dict[str, list[dict[str, Any]]] = {}
         self.gone: set[str] = set()
         self.blobs: dict[str, tuple[bytes, str]] = {}
@@ -59,6 +60,7 @@ class Desk:
         app.add_routes(
             [
                 web.get("/jobs/{id}", self._socket),
+                web.get("/api/socket", self._common),
                 web.get("/api/jobs", self._kind("list", self._list)),
                 web.get("/api/jobs/{id}", self._kind("status", self._status)),
                 web.delete("/api/jobs/{id}", self._kind("cancel", self._cancel)),
@@ -92,6 +94,10 @@ class Desk:
 
     def polled(self, job_id: str) -> list[Seen]:
         return [seen for seen in self.seen if seen.path == f"/api/jobs/{job_id}"]
+
+    def met(self) -> list[Seen]:
+        """List the openings of a common socket."""
+        return [seen for seen in self.seen if seen.path == "/api/socket"]
 
     def watched(self, job_id: str) -> list[Seen]:
         return [seen for seen in self.seen if seen.path == f"/jobs/{job_id}"]
@@ -190,6 +196,25 @@ class Desk:
 
     async def _nowhere(self, _: web.Request) -> web.StreamResponse:
         return problem(404, "not_found")
+
+    async def _common(self, request: web.Request) -> web.StreamResponse:
+        """Tell every job that is asked for to its end."""
+        self._note(request, b"")
+        if self.common:
+            return await self.common.popleft()(request)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            said = json.loads(message.data)
+            for job_id in said["jobs"] if said["op"] == "subscribe" else ():
+                if job_id not in self.jobs:
+                    trouble = {"event": "error", "code": "unknown_job", "jobId": job_id}
+                    await socket.send_json(trouble | {"error": "no", "id": said["id"]})
+                after = said.get("after", {}).get(job_id, 0)
+                for frame in self.jobs.get(job_id, ()):
+                    if frame["sequence"] > after:
+                        await socket.send_json(frame)
+        return socket
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         self._note(request, b"")

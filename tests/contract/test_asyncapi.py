@@ -73,6 +73,7 @@ async def test_every_stream_that_serves_is_described(desk: Desk) -> None:
     assert document == DOCUMENT
     assert {channel["address"] for channel in document["channels"].values()} == {
         *("/jobs/{id}", "/api/jobs/{id}/events"),
+        "/api/socket",
         *("/batches/{id}", "/api/batches/{id}/events"),
     }
 

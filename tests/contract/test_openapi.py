@@ -31,7 +31,6 @@ NOT_TOLD: Final = {
     "error": "the root, never raised itself",
     "method_not_allowed": "of what has no description",
     "unknown_job_type": "each job type that is known has its own address",
-    "over_quota": "nothing has a quota yet",
     "wrong_state": "the root of its kind, never raised itself",
 }
 

@@ -27,6 +27,8 @@ from tests.support.conformance import Conformance, watchful
 CONFORMANCE = Conformance(OpenApi(ROUTES, CATALOGUE).document())
 """Every answer of a desk is held against what the service says of itself."""
 
+TOKEN_KEY = b"only for tests, and long enough!"
+
 
 def settings(**values: Any) -> FrontSettings:
     given = {"database_url": "postgres://nowhere", "amqp_url": "amqp://nowhere"} | values
@@ -100,6 +102,7 @@ async def open_desk(
             broker_is_up=lambda: post.answer is True,
             outbox_depth=outbox_depth,
             free_connections=lambda: 8,
+            token_keys=[TOKEN_KEY],
         )
         front = build_front(settings(**values), CATALOGUE, ground, clock=SystemClock())
         air.ears.append(front.hear)

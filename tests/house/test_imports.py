@@ -67,6 +67,8 @@ EDGES_OF_THE_FRONT: Final = (
     "front_service.connection",
     "front_service.keys",
     "front_service.middleware",
+    "front_service.push.many",
+    "front_service.push.reader",
     "front_service.push.socket",
     "front_service.push.sse",
     "front_service.push.websocket",

@@ -9,6 +9,7 @@ from shared.contract.errors import UketsukeError
 from uketsuke.cli.show import Bars
 from uketsuke.cli.visit import PATIENT, ExitCode, Visit, code_of
 from uketsuke.client import Client, Status
+from uketsuke.together import Together
 
 
 class Following:
@@ -32,17 +33,26 @@ class Following:
         async with self._visit.client(PATIENT) as client:
             try:
                 with self._visit.screen.bars() as bars:
-                    found = await asyncio.gather(
-                        *(self._follow(client, job_id, bars) for job_id in self._job_ids)
-                    )
+                    found = await self._all(client, bars)
             except asyncio.CancelledError:
                 self._visit.farewells += self._farewells()
                 raise
             return max([self._tell(client, one) for one in found], default=ExitCode.DONE)
 
-    async def _follow(self, client: Client, job_id: str, bars: Bars) -> Status | UketsukeError:
+    async def _all(self, client: Client, bars: Bars) -> list[Status | UketsukeError]:
+        """Follow all at the same time: one on a socket of its own, several on a common one."""
+        if len(self._job_ids) == 1:
+            return [await self._follow(client, self._job_ids[0], bars)]
+        async with client.together() as together:
+            return await asyncio.gather(
+                *(self._follow(together, job_id, bars) for job_id in self._job_ids)
+            )
+
+    async def _follow(
+        self, source: Client | Together, job_id: str, bars: Bars
+    ) -> Status | UketsukeError:
         last: Status | None = None
-        statuses = client.watch(job_id, after=self._after, deadline=self._timeout)
+        statuses = source.watch(job_id, after=self._after, deadline=self._timeout)
         try:
             async with aclosing(statuses):
                 async for last in statuses:

@@ -1,0 +1,201 @@
+"""The jobs that one socket follows, and what its client may do to them.
+
+Each job has a task of its own, which tells its story as a socket for one job would; what is sent
+takes turns, so that however many tell at once, a slow reader costs one frame beyond its buffer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import ExitStack
+from typing import Final, Protocol
+
+from front_service.lookup import read_job_id
+from front_service.push.commands import (
+    MOST_JOBS,
+    Cancel,
+    Event,
+    SocketError,
+    SocketNotice,
+    Subscribe,
+    Unsubscribe,
+    read_command,
+    written,
+)
+from front_service.push.stream import Stream, Streams
+from front_service.refusals import Forbidden
+from shared.contract.errors import Gone, OverQuota, UketsukeError
+from shared.contract.ids import JobId, TenantId
+from shared.contract.jobs import JobView
+from shared.contract.states import State
+
+Send = Callable[[bytes], Awaitable[None]]
+Said = Subscribe | Unsubscribe | Cancel
+
+_LONGEST_ECHO: Final = 36
+_TOO_MANY: Final = f"One socket follows at most {MOST_JOBS} jobs."
+
+
+class Cancels(Protocol):
+    async def cancel(self, tenant: TenantId, text: str, *, collection: str | None) -> JobView:
+        """As ``Control.cancel``."""
+
+
+class Subscriptions:
+    """*check* raises for a job that this reader may not follow."""
+
+    def __init__(
+        self,
+        *,
+        tenant: TenantId,
+        streams: Streams,
+        control: Cancels | None,
+        send: Send,
+        tasks: asyncio.TaskGroup,
+        check: Callable[[str], None],
+    ) -> None:
+        self._tenant, self._streams, self._control = tenant, streams, control
+        self._deliver, self._tasks, self._check = send, tasks, check
+        self._jobs: dict[JobId, asyncio.Task[None]] = {}
+        self.turn = asyncio.Lock()
+        """Whoever holds it may send."""
+
+    async def send(self, body: bytes) -> None:
+        """Send a frame when it is its turn."""
+        async with self.turn:
+            await self._deliver(body)
+
+    async def take(self, text: str) -> None:
+        """Do what the client says, and answer it; whatever is wrong is told, and no more."""
+        try:
+            command = read_command(text)
+        except UketsukeError as error:
+            await self._complain(error, None)
+            return
+        try:
+            match command:
+                case Subscribe():
+                    await self._subscribe(command)
+                case Unsubscribe():
+                    await self._unsubscribe(command)
+                case Cancel():
+                    await self._cancel(command)
+        except UketsukeError as error:
+            await self._complain(error, command)
+
+    async def _subscribe(self, command: Subscribe) -> None:
+        if command.tag is None:
+            wanted = [id_ for text in command.jobs if (id_ := await self._named(text, command))]
+        else:
+            wanted = await self._tagged(command.tag)
+        new = [job_id for job_id in dict.fromkeys(wanted) if job_id not in self._jobs]
+        if len(self._jobs) + len(new) > MOST_JOBS:
+            raise OverQuota(_TOO_MANY)
+        after = {job_id: command.after.get(str(job_id)) for job_id in new}
+        streams, places = await self._open(after)
+        followed = {job_id for job_id in wanted if job_id in streams or job_id in self._jobs}
+        try:
+            await self._notice("subscribed", followed, command)
+        except BaseException:
+            for place in places.values():
+                place.close()
+            raise
+        for job_id, stream in streams.items():
+            self._follow(job_id, stream, places[job_id])
+        for job_id in new:
+            if job_id not in streams:
+                error = await self._streams.why_not(self._tenant, job_id)
+                await self._complain(error, command, str(job_id))
+
+    async def _named(self, text: str, command: Subscribe) -> JobId | None:
+        try:
+            self._check(text)
+            return read_job_id(text)
+        except UketsukeError as error:
+            await self._complain(error, command, text)
+            return None
+
+    async def _tagged(self, tag: str) -> list[JobId]:
+        found = await self._streams.tagged(self._tenant, tag, most=MOST_JOBS + 1)
+        for job_id in found:
+            self._check(str(job_id))
+        return found
+
+    async def _open(
+        self, after: dict[JobId, int | None]
+    ) -> tuple[dict[JobId, Stream], dict[JobId, ExitStack]]:
+        """Take places in the hub, then read all jobs in one question."""
+        with ExitStack() as undo:
+            places = {job_id: undo.enter_context(ExitStack()) for job_id in after}
+            streams = await self._streams.open_many(self._tenant, after, places)
+            for job_id in after.keys() - streams.keys():
+                places.pop(job_id).close()
+            undo.pop_all()
+        return streams, places
+
+    def _follow(self, job_id: JobId, stream: Stream, place: ExitStack) -> None:
+        task = self._tasks.create_task(self._tell(job_id, stream), name="subscription")
+        self._jobs[job_id] = task
+
+        def left(ended: asyncio.Task[None]) -> None:
+            place.close()
+            if self._jobs.get(job_id) is ended:
+                del self._jobs[job_id]
+
+        task.add_done_callback(left)
+
+    async def _tell(self, job_id: JobId, stream: Stream) -> None:
+        try:
+            while not stream.is_over:
+                for frame in await stream.next():
+                    await self.send(frame.body)
+        except Gone as error:
+            await self._complain(error, None, str(job_id))
+
+    async def _unsubscribe(self, command: Unsubscribe) -> None:
+        named = {str(job_id): job_id for job_id in self._jobs}
+        left = [named[text] for text in command.jobs if text in named]
+        if not command.jobs:
+            left = list(self._jobs)
+        tasks = [self._jobs[job_id] for job_id in left]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)  # after the answer there are no more frames of these
+        await self._notice("unsubscribed", left, command)
+
+    async def _cancel(self, command: Cancel) -> None:
+        for text in dict.fromkeys(command.jobs):
+            try:
+                self._check(text)
+                job = await self._cancelled(text)
+            except UketsukeError as error:
+                await self._complain(error, command, text)
+                continue
+            is_over = job.state is State.CANCELLED
+            await self._notice("cancelled" if is_over else "cancelling", [job.id], command)
+
+    async def _cancelled(self, text: str) -> JobView:
+        if self._control is None:
+            raise Forbidden("A read token cancels nothing.")
+        return await self._control.cancel(self._tenant, text, collection=None)
+
+    async def _notice(
+        self,
+        event: Event,
+        jobs: Collection[JobId],
+        command: Said,
+    ) -> None:
+        told = tuple(sorted(map(str, jobs)))
+        await self.send(written(SocketNotice(event=event, jobs=told, id=command.id)))
+
+    async def _complain(
+        self, error: UketsukeError, command: Said | None, job_id: str | None = None
+    ) -> None:
+        trouble = SocketError(
+            code=error.code,
+            error=error.detail,
+            op=None if command is None else command.op,
+            job_id=None if job_id is None else job_id[:_LONGEST_ECHO],
+            id=None if command is None else command.id,
+        )
+        await self.send(written(trouble))
