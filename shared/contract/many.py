@@ -34,7 +34,7 @@ class BatchLinks(_Answer):
 
 
 class BatchPlace(_Answer):
-    """What became of one submission: a job (its ticket), or a problem. Empty: good, but not kept."""
+    """What became of one submission: a job, or a problem. Empty: good, and yet not kept."""
 
     job_id: UUID | None = None
     status: Status | None = None
