@@ -135,7 +135,12 @@ def _sum(tallies: Sequence[Tally]) -> dict[str, Any]:
 
 
 def _description(job_type: JobType) -> dict[str, Any]:
-    ordering = job_type.ordering
+    ordering: dict[str, Any] = {
+        "required": job_type.ordering.required,
+        "afterFailure": job_type.ordering.after_failure,
+    }
+    if job_type.ordering.member is not None:
+        ordering["member"] = _alias(job_type.request, job_type.ordering.member)
     return {
         "type": job_type.name,
         "description": job_type.description,
@@ -144,11 +149,7 @@ def _description(job_type: JobType) -> dict[str, Any]:
         "timeoutSeconds": job_type.timeout.total_seconds(),
         "maxAttempts": job_type.retries.attempts,
         "resultTtlSeconds": job_type.result_ttl.total_seconds(),
-        "ordering": {
-            "member": ordering.member and _alias(job_type.request, ordering.member),
-            "required": ordering.required,
-            "afterFailure": ordering.after_failure,
-        },
+        "ordering": ordering,
         "submitUrl": f"/api/{job_type.collection}/{job_type.action}",
     }
 

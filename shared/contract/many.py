@@ -118,7 +118,7 @@ class Stats(Sums):
 class OrderingRule(_Answer):
     """Which member of a request orders the jobs, and what a final failure does to its key."""
 
-    member: str | None
+    member: str | None = None
     required: bool
     after_failure: AfterFailure
 
