@@ -8,7 +8,7 @@ from aiohttp import web
 from front_service.api import batches, blobs, health, jobs, operate
 from front_service.api.bodies import asked_later
 from front_service.api.submit import submit
-from front_service.push import batch_routes, sse, websocket
+from front_service.push import sse, websocket
 
 _get: Final = partial(web.get, expect_handler=asked_later)
 _post: Final = partial(web.post, expect_handler=asked_later)
@@ -19,7 +19,7 @@ ROUTES = (
     _get("/readyz", health.readyz),
     _get("/metrics", health.metrics),
     _get("/jobs/{id}", websocket.watch, allow_head=False),
-    _get("/batches/{id}", batch_routes.watch, allow_head=False),
+    _get("/batches/{id}", batches.watch, allow_head=False),
     _get("/api/jobs", jobs.list_jobs),
     _get("/api/dead-letters", operate.dead_letters),
     _get("/api/stats", operate.stats),
@@ -32,7 +32,7 @@ ROUTES = (
     _get("/api/jobs/{id}/events", sse.events, allow_head=False),
     _post("/api/batches", batches.submit),
     _get("/api/batches/{id}", batches.status),
-    _get("/api/batches/{id}/events", batch_routes.events, allow_head=False),
+    _get("/api/batches/{id}/events", batches.events, allow_head=False),
     _post("/api/blobs", blobs.upload),
     _get("/api/blobs/{id}", blobs.download),
     _post("/api/{collection}/{action}", submit),

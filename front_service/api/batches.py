@@ -1,4 +1,4 @@
-"""Batches: hand many jobs in at once, and ask how far they are."""
+"""Batches: hand many jobs in at once, ask how far they are, follow them."""
 
 from typing import Final
 
@@ -8,7 +8,8 @@ from front_service.api.answers import document
 from front_service.api.bodies import Kind, kind_of, single, stream
 from front_service.batch_bodies import Asked, read_document, read_lines
 from front_service.batching import BatchAsk
-from front_service.keys import BATCHING, PRINCIPAL, SETTINGS, TRACK_ID
+from front_service.keys import BATCHES, BATCHING, PRINCIPAL, SETTINGS, TRACK_ID
+from front_service.push import sse, websocket
 from shared.contract import headers
 from shared.contract.batches import batch_document
 from shared.contract.errors import Malformed, UnsupportedMedia
@@ -51,6 +52,16 @@ async def status(request: web.Request) -> web.Response:
     batch = await request.app[BATCHING].batch(request[PRINCIPAL].tenant, request.match_info["id"])
     answered: dict[str, str] = {} if batch.has_ended else {hdrs.RETRY_AFTER: "1"}
     return document(batch_document(batch), headers=answered)
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """``GET /api/batches/{id}/events``: as the events of a job."""
+    return await sse.stream_events(request, request.app[BATCHES])
+
+
+async def watch(request: web.Request) -> web.StreamResponse:
+    """``GET /batches/{id}``, upgraded: as the socket of a job."""
+    return await websocket.stream_frames(request, request.app[BATCHES])
 
 
 async def _read(request: web.Request) -> tuple[bytes, Asked]:

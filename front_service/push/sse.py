@@ -9,7 +9,7 @@ from front_service.keys import MARKS, PRINCIPAL, STREAMS
 from front_service.push.hub import Draining
 from front_service.push.socket import shrink
 from front_service.push.story import Frame
-from front_service.push.stream import Stream, read_after
+from front_service.push.stream import Frames, OpensStreams, read_after
 from shared.contract.errors import Gone, Malformed, Unavailable
 
 _HEARTBEAT: Final = 15.0  # seconds between two signs of life
@@ -20,9 +20,14 @@ _ALIVE: Final = b": alive\n\n"
 
 async def events(request: web.Request) -> web.StreamResponse:
     """Tell until the ending. ``Last-Event-ID`` and ``?after=`` resume."""
+    return await stream_events(request, request.app[STREAMS])
+
+
+async def stream_events(request: web.Request, streams: OpensStreams) -> web.StreamResponse:
+    """Tell what *streams* has of what the address names."""
     seen = _last_event_id(request)
     after = seen if seen is not None else read_after(request.query.get("after"))
-    streams, tenant = request.app[STREAMS], request[PRINCIPAL].tenant
+    tenant = request[PRINCIPAL].tenant
     try:
         async with streams.open(tenant, request.match_info["id"], after) as stream:
             if seen is not None and stream.is_nothing_new:
@@ -51,7 +56,7 @@ async def _begin(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _tell(request: web.Request, response: web.StreamResponse, stream: Stream) -> None:
+async def _tell(request: web.Request, response: web.StreamResponse, stream: Frames) -> None:
     body = _PREFACE
     while True:
         await _send(request, response, body)

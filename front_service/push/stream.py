@@ -6,7 +6,7 @@ The order makes that nothing is missed: take a place in the hub, then read the s
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol
 
 from front_service.lookup import ReadsJobs, read_job_id
@@ -25,6 +25,28 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 class Reads(ReadsJobs, ReadsHistory, Protocol):
     """What a stream asks of the store."""
+
+
+class Frames(Protocol):
+    """The frames of one thing for one client, as whatever carries them takes them."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will be no more."""
+
+    @property
+    def is_nothing_new(self) -> bool:
+        """Whether all of them were seen already."""
+
+    async def next(self) -> list[Frame]:
+        """As ``Stream.next``."""
+
+
+class OpensStreams(Protocol):
+    def open(
+        self, tenant: TenantId, text: str, after: int | None
+    ) -> AbstractAsyncContextManager[Frames]:
+        """As ``Streams.open``."""
 
 
 class Stream:

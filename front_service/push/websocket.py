@@ -17,7 +17,7 @@ from front_service.push.socket import (
     PeerLost,
     Socket,
 )
-from front_service.push.stream import Stream, read_after
+from front_service.push.stream import Frames, OpensStreams, read_after
 from front_service.refusals import NoUpgrade
 from shared.contract.errors import Gone, Malformed, Unavailable
 
@@ -26,12 +26,17 @@ log: Final = structlog.get_logger()
 
 async def watch(request: web.Request) -> web.StreamResponse:
     """``GET /jobs/{id}``, upgraded. ``?after=<sequence>`` resumes."""
+    return await stream_frames(request, request.app[STREAMS])
+
+
+async def stream_frames(request: web.Request, streams: OpensStreams) -> web.StreamResponse:
+    """Tell what *streams* has of what the address names."""
     if request.headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
         raise NoUpgrade
     if hdrs.SEC_WEBSOCKET_PROTOCOL in request.headers:
         raise Malformed("There is no subprotocol here.")
     after = read_after(request.query.get("after"))
-    streams, tenant = request.app[STREAMS], request[PRINCIPAL].tenant
+    tenant = request[PRINCIPAL].tenant
     try:
         async with streams.open(tenant, request.match_info["id"], after) as stream:
             socket = await Socket.accept(request, request[MARKS])
@@ -41,7 +46,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
     return socket.response
 
 
-async def _talk(socket: Socket, stream: Stream) -> None:
+async def _talk(socket: Socket, stream: Frames) -> None:
     """Tell until the ending or until the peer leaves, whichever comes first."""
     telling = asyncio.create_task(_tell(socket, stream), name="socket")
     try:
@@ -56,7 +61,7 @@ async def _talk(socket: Socket, stream: Stream) -> None:
         raise error
 
 
-async def _tell(socket: Socket, stream: Stream) -> None:
+async def _tell(socket: Socket, stream: Frames) -> None:
     with suppress(PeerLost):
         try:
             while not stream.is_over:
@@ -74,7 +79,7 @@ async def _tell(socket: Socket, stream: Stream) -> None:
             await socket.close(NORMAL)
 
 
-async def _tell_next(socket: Socket, stream: Stream) -> None:
+async def _tell_next(socket: Socket, stream: Frames) -> None:
     """Send what comes next, or ask for a sign of life when it is time for that."""
     try:
         async with asyncio.timeout_at(socket.ping_at):

@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from shared.contract.ids import BatchId, JobId, parse_uuid
-from shared.contract.many import BatchAccepted, BatchStatus
 from shared.contract.states import State
 from tests.front.desk import Desk
 
@@ -42,7 +41,6 @@ async def get(desk: Desk, path: str) -> tuple[int, Any]:
 async def hand_in(desk: Desk, *entries: Any, **members: Any) -> dict[str, Any]:
     status, content, _ = await post(desk, BATCHES, {"jobs": entries, **members})
     assert status == 202, content
-    BatchAccepted.model_validate(content)
     return dict(content)
 
 
@@ -215,7 +213,6 @@ async def test_a_batch_is_one_request_by_its_name(desk: Desk) -> None:
     status, again, headers = await post(desk, BATCHES, body, Idempotency_Key="k")
 
     assert (status, headers["Idempotent-Replayed"]) == (202, "true")
-    BatchAccepted.model_validate(again)
     assert (again["batchId"], again["status"]) == (first["batchId"], "completed")
     assert again["jobs"][0]["status"] == "completed"
     assert again["jobs"][1] == first["jobs"][1]
@@ -239,7 +236,6 @@ async def test_a_batch_tells_how_far_it_is(desk: Desk) -> None:
     status, document = await get(desk, content["statusUrl"])
 
     assert status == 200
-    BatchStatus.model_validate(document)
     assert (document["status"], document["progress"]) == ("processing", 50)
     assert (document["total"], document["refused"]) == (2, 1)
     assert document["counts"]["completed"] == document["counts"]["pending"] == 1
@@ -286,7 +282,6 @@ async def test_a_stream_tells_progress_and_ends_with_the_ending(desk: Desk) -> N
 
     assert [one.get("id") for one in (first, second, last)] == ["1", None, "2"]
     documents = [orjson.loads(one["data"]) for one in (first, second, last)]
-    assert all(BatchStatus.model_validate(one) for one in documents)
     assert [one["progress"] for one in documents] == [0, 50, 100]
     assert [one["event"] for one in documents] == [*["batch.progress"] * 2, "batch.completed"]
     assert rest == b""

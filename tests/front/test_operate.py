@@ -8,7 +8,6 @@ import orjson
 import pytest
 
 from shared.contract.ids import JobId, parse_uuid
-from shared.contract.many import DescribedTypes, Stats
 from shared.contract.operating import BulkAnswer
 from shared.contract.states import State
 from shared.store.operating import Worker
@@ -225,7 +224,6 @@ class TestStats:
         status, content = await get(desk, "/api/stats")
 
         assert status == 200
-        Stats.model_validate(content)
         assert (content["queued"], content["running"]) == (2, 1)
         assert content["types"][0]["type"] == "demo.echo"
         assert content["types"][0]["oldestQueued"] == content["oldestQueued"]
@@ -275,7 +273,6 @@ class TestJobTypes:
         """Enough to write a request without having read the code."""
         status, content = await get(desk, "/api/job-types")
 
-        DescribedTypes.model_validate(content)
         described = {one["type"]: one for one in content["jobTypes"]}
         assert status == 200
         assert list(described) == ["demo.echo", "odd.break", "orders.fulfil", "scans.read"]
