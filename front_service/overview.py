@@ -135,12 +135,6 @@ def _sum(tallies: Sequence[Tally]) -> dict[str, Any]:
 
 
 def _description(job_type: JobType) -> dict[str, Any]:
-    ordering: dict[str, Any] = {
-        "required": job_type.ordering.required,
-        "afterFailure": job_type.ordering.after_failure,
-    }
-    if job_type.ordering.member is not None:
-        ordering["member"] = _alias(job_type.request, job_type.ordering.member)
     return {
         "type": job_type.name,
         "description": job_type.description,
@@ -149,9 +143,17 @@ def _description(job_type: JobType) -> dict[str, Any]:
         "timeoutSeconds": job_type.timeout.total_seconds(),
         "maxAttempts": job_type.retries.attempts,
         "resultTtlSeconds": job_type.result_ttl.total_seconds(),
-        "ordering": ordering,
+        "ordering": _ordering(job_type),
         "submitUrl": f"/api/{job_type.collection}/{job_type.action}",
     }
+
+
+def _ordering(job_type: JobType) -> dict[str, Any]:
+    ordering = job_type.ordering
+    described = {"required": ordering.required, "afterFailure": ordering.after_failure}
+    if ordering.member is not None:
+        described["member"] = _alias(job_type.request, ordering.member)
+    return described
 
 
 def _alias(model: type[BaseModel], member: str) -> str:
