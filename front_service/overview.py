@@ -24,7 +24,8 @@ log: Final = structlog.get_logger()
 
 _FRESH: Final = 2.0  # seconds
 _SHARE: Final = 20  # counting rests twenty times as long as it took
-_STALE: Final = 60.0  # seconds, after which old figures are no answer
+_STALE: Final = 300.0  # seconds, after which old figures are no answer
+_COME_BACK: Final = 30  # seconds
 _WAITING: Final = frozenset((State.SCHEDULED, State.QUEUED, State.RETRYING))
 
 
@@ -41,7 +42,7 @@ class Overview:
         self._counts, self._catalogue, self._clock = counts, catalogue, clock
         self._counting = asyncio.Lock()
         self._tallies: Mapping[TenantId, Sequence[Tally]] = {}
-        self._counted_at = self._rests_until = -_STALE
+        self._counted_at = self._rests_until = float("-inf")
         self._as_of = datetime.now(UTC)
         self._schemas: dict[str, dict[str, Any]] = {}
 
@@ -59,20 +60,23 @@ class Overview:
 
     async def _count(self) -> None:
         async with self._counting:  # who waits here is served by the one before
-            began = self._clock.monotonic()
-            if began < self._rests_until:
-                return
-            try:
-                tallies = await self._counts.tallies()
-            except Unavailable as error:
-                if began - self._counted_at > _STALE:
-                    raise
-                log.warning("jobs not counted", why=str(error))
-                return
-            self._counted_at = self._clock.monotonic()
-            took = self._counted_at - began
-            self._rests_until = self._counted_at + max(_FRESH, _SHARE * took)
-            self._tallies, self._as_of = _by_tenant(tallies), datetime.now(UTC)
+            now = self._clock.monotonic()
+            if now >= self._rests_until:
+                await self._look(now)
+            if now - self._counted_at > _STALE:
+                raise Unavailable("The jobs cannot be counted in time", retry_after=_COME_BACK)
+
+    async def _look(self, began: float) -> None:
+        """Count anew; if that fails, the figures of before are good for a while."""
+        try:
+            tallies = await self._counts.tallies()
+        except Unavailable as error:
+            log.warning("jobs not counted", why=str(error))
+        else:
+            self._counted_at, self._as_of = began, datetime.now(UTC)
+            self._tallies = _by_tenant(tallies)
+        now = self._clock.monotonic()
+        self._rests_until = now + max(_FRESH, _SHARE * (now - began))
 
     def _type(self, job_type: JobType, workers: Sequence[Worker]) -> dict[str, Any]:
         schemas = self._schemas.get(job_type.name)

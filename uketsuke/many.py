@@ -22,6 +22,16 @@ from uketsuke.patience import Deadline
 from uketsuke.submission import Wishes, request_members
 from uketsuke.wire import Call, Wire
 
+__all__ = [
+    "BatchStatus",
+    "BatchTicket",
+    "BulkAnswer",
+    "BulkFilter",
+    "Entry",
+    "Many",
+    "Wishes",
+]
+
 _CONFIG: Final = ConfigDict(alias_generator=to_camel, extra="ignore")
 _LONGEST_LOOK: Final = timedelta(seconds=5)  # between two looks at a batch
 

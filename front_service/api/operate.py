@@ -28,7 +28,7 @@ async def bulk(request: web.Request) -> web.Response:
     except ValidationError as error:
         raise Invalid(told(error, body)) from None
     answer = await request.app[BULK].do(request[PRINCIPAL].tenant, wish)
-    return document(answer.model_dump(by_alias=True, exclude_none=True))
+    return document(answer.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 async def dead_letters(request: web.Request) -> web.Response:

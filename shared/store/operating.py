@@ -19,7 +19,7 @@ LIVES: Final = timedelta(seconds=15)
 """For how long a worker that was seen is taken to be alive; it says so every 5 s."""
 
 _LONGEST_PICK: Final = 1.0  # seconds
-_LONGEST_COUNT: Final = 4.0
+_LONGEST_COUNT: Final = 10.0
 _ANY_PLAN: Final = "SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on"
 _NARROWER: Final = (
     "Finding these jobs takes too long. Say more of them: their orderingKey, their batch, or a "

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from shared.contract.ids import JobId, parse_uuid
+from shared.contract.operating import BulkAnswer
 from shared.contract.states import State
 from shared.store.operating import Worker
 from tests.front.desk import Desk
@@ -26,6 +27,7 @@ async def get(desk: Desk, path: str) -> tuple[int, Any]:
 async def bulk(desk: Desk, action: str, **wish: Any) -> dict[str, Any]:
     status, content, _ = await post(desk, BULK, {"action": action, **wish})
     assert status == 200, content
+    BulkAnswer.model_validate(content)
     return dict(content)
 
 
@@ -241,6 +243,29 @@ class TestStats:
         answers = [(await get(desk, "/api/stats"))[1] for _ in range(3)]
 
         assert len({answer["asOf"] for answer in answers}) == 1
+        assert desk.operating.counted == 1
+
+    async def test_what_was_never_counted_is_no_zero(self, desk: Desk) -> None:
+        """503, and the next ones do not ask at once again: counting may be what it suffers from."""
+        desk.store.is_away = True
+
+        statuses = [(await get(desk, "/api/stats"))[0] for _ in range(3)]
+
+        assert statuses == [503] * 3
+        assert desk.store.questions == 1
+
+    async def test_figures_of_before_are_good_for_a_while(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They say of when they are."""
+        monkeypatch.setattr("front_service.overview._FRESH", 0.0)
+        monkeypatch.setattr("front_service.overview._SHARE", 0.0)
+        _, before = await get(desk, "/api/stats")
+        desk.store.is_away = True
+
+        status, after = await get(desk, "/api/stats")
+
+        assert (status, after["asOf"]) == (200, before["asOf"])
 
 
 class TestJobTypes:

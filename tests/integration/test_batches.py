@@ -260,20 +260,6 @@ async def test_a_name_of_one_batch_is_refused_within_another(bench: Bench) -> No
     assert isinstance(errors[0], NotUnique)
 
 
-async def test_a_thousand_hold_up_nobody_for_long(bench: Bench) -> None:
-    """Single submits go on while batches are written: they have connections of their own."""
-    big = a_bundle(*(a_submission() for _ in range(1_000)))
-    writing = asyncio.create_task(bench.batch_intake.admit(big))
-    during = 0
-    while not writing.done():
-        await bench.admit()
-        during += not writing.done()
-
-    await writing
-    assert during > 0
-    assert len(await jobs(bench)) >= 1_001
-
-
 async def test_a_file_is_kept_for_every_job_of_a_batch(bench: Bench) -> None:
     """As for single submits."""
     blob = Blob(id=BlobId(a_job_id()), name="a", content_type="b", size_bytes=1, sha256="")

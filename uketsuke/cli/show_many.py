@@ -49,7 +49,7 @@ class ManyShown:
 
     def bulk(self, answer: BulkAnswer) -> None:
         if self.as_json:
-            self.document(answer.model_dump(by_alias=True, exclude_none=True))
+            self.document(answer.model_dump(mode="json", by_alias=True, exclude_none=True))
             return
         rows = {"matched": answer.matched, "changed": answer.changed, "skipped": answer.skipped}
         self._rows({**rows, **({"unknown": answer.unknown} if answer.unknown else {})})
