@@ -22,6 +22,7 @@ from front_service.push.hub import Hub
 from front_service.push.listener import Listener
 from front_service.push.stream import Reads as Readable
 from front_service.push.stream import Streams
+from front_service.readers import Readers
 from front_service.routes import ROUTES
 from front_service.server import HttpServer
 from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
@@ -77,13 +78,14 @@ class Front:
     hub: Hub
     listener: Listener
     heads: Heads
+    readers: Readers
     backlog: Backlog
     server: HttpServer
 
     @property
     def services(self) -> list[Service]:
         """What is to run, in the order of starting."""
-        return [self.backlog, self.listener, self.heads, self.server]
+        return [self.backlog, self.listener, self.heads, self.readers, self.server]
 
 
 @asynccontextmanager
@@ -132,7 +134,8 @@ def build_front(
     settings: FrontSettings, catalogue: Catalogue, ground: Ground, *, clock: Clock
 ) -> Front:
     """Join the use cases to *ground* and to the routes."""
-    lookup, heads, hub = Lookup(ground.reads), Heads(clock), Hub()
+    lookup, hub = Lookup(ground.reads), Hub()
+    heads, readers = Heads(clock), Readers(clock)
     backlog = Backlog(ground.outbox_depth, most=settings.max_outbox)
     readiness = Readiness(
         ping=partial(ground.outbox_depth, 1),
@@ -169,13 +172,22 @@ def build_front(
         port=settings.port,
         reuse_port=settings.reuse_port,
         heads=heads,
+        readers=readers,
         readiness=readiness,
         say_goodbye=hub.drain,
         grace=settings.drain * _REQUESTS_SHARE,
     )
     listener = Listener(hub, ground.reads, clock)
     _measure(metrics, hub, server, ground)
-    return Front(app=app, hub=hub, listener=listener, heads=heads, backlog=backlog, server=server)
+    return Front(
+        app=app,
+        hub=hub,
+        listener=listener,
+        heads=heads,
+        readers=readers,
+        backlog=backlog,
+        server=server,
+    )
 
 
 def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:

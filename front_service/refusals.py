@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable
 
-from shared.contract.errors import Refusal, UketsukeError
+from shared.contract.errors import Malformed, Refusal, UketsukeError
+
+
+class Misframed(Malformed):
+    """Where this request ends is open to doubt, so nothing behind it is read."""
 
 
 class Forbidden(Refusal):

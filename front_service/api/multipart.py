@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, MultipartReader, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from front_service.api.bodies import Inflow, ask_for_body, in_time
 from front_service.bodies import read_object
@@ -20,7 +21,11 @@ from shared.contract.ids import TenantId
 _REQUEST: Final = "request"
 _MOST_PARTS: Final = 64
 _PIECE: Final = 65_536
-_BAD_PARTS: Final = (ValueError, RuntimeError, AssertionError, LookupError, web.HTTPException)
+_BAD_PARTS: Final = (
+    *(ValueError, RuntimeError, AssertionError, LookupError),
+    *(HttpProcessingError, web.HTTPException),
+)
+_AS_IT_IS: Final = frozenset(("", "7bit", "8bit", "binary"))
 
 
 class Form:
@@ -72,6 +77,8 @@ async def _take(
     name = part.name
     if not name or "\0" in name:
         raise Malformed("A part has no name.")
+    if part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "").strip().lower() not in _AS_IT_IS:
+        raise Malformed("Send parts as they are, without Content-Transfer-Encoding.")
     if name == _REQUEST:
         if form.members is not None:
             raise Malformed("There are two parts named request.")

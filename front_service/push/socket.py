@@ -24,6 +24,7 @@ _SILENCE: Final = 45.0  # seconds without as much as a pong
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1012
+_BROKEN: Final = 1002
 _UNSUPPORTED: Final = 1003
 _POLICY: Final = 1008
 INTERNAL: Final = 1011
@@ -65,7 +66,7 @@ class Socket:
         await response.prepare(request)
         accepted = cls(response, transport)
         if isinstance(request.protocol, Connection):
-            request.protocol.on_flood(accepted.flooded)
+            request.protocol.on_bad_frames(flood=accepted.flooded, unmasked=accepted.unmasked)
         return accepted
 
     @property
@@ -104,6 +105,10 @@ class Socket:
     def flooded(self) -> None:
         """Send a peer away whose frames are no longer looked at."""
         self._sending_away = asyncio.create_task(self.close(_POLICY, b"too many frames"))
+
+    def unmasked(self) -> None:
+        """Send a peer away that is no client: proxies could be made to read its frames as HTTP."""
+        self._sending_away = asyncio.create_task(self.close(_BROKEN, b"no mask"))
 
     async def hear(self) -> None:
         """Ignore what the peer says until we close; raise ``PeerLost`` when it is gone.
