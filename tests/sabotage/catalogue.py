@@ -8,6 +8,7 @@ from tests.sabotage.edges import EDGES
 from tests.sabotage.invariants import INVARIANTS
 from tests.sabotage.services import SERVICES
 from tests.sabotage.statements import STATEMENTS
+from tests.sabotage.strangers import STRANGERS
 
 _NAME = re.compile(r"([SI])(\d+)([a-z]?)")
 
@@ -19,4 +20,6 @@ def _place(defect: Defect) -> tuple[bool, int, str]:
     return found[1] != "S", int(found[2]), found[3]
 
 
-DEFECTS: Final = tuple(sorted((*STATEMENTS, *SERVICES, *EDGES, *INVARIANTS), key=_place))
+DEFECTS: Final = tuple(
+    sorted((*STATEMENTS, *SERVICES, *EDGES, *STRANGERS, *INVARIANTS), key=_place)
+)
