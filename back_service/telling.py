@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.broker.fanout import FanOut
-from shared.contract.events import News, encode_news
+from shared.contract.events import MOST_NEWS, News, encode_news
 from shared.contract.ids import JobId
 from shared.outbox import Knocker
 from shared.store.rows import OutboxRow
 
 _EVERY: Final = 0.01  # seconds between two messages; the first one goes at once
-_MOST: Final = 1_000  # jobs in one message
 
 
 class Teller:
@@ -37,8 +36,8 @@ class Teller:
         """Send what there is, and then not again for a moment."""
         waiting = [News(job_id, sequence) for job_id, sequence in self._news.items()]
         self._news.clear()
-        for start in range(0, len(waiting), _MOST):
-            self._fan_out.offer(encode_news(waiting[start : start + _MOST]))
+        for start in range(0, len(waiting), MOST_NEWS):
+            self._fan_out.offer(encode_news(waiting[start : start + MOST_NEWS]))
         self._rests = bool(waiting)
         if waiting:
             asyncio.get_running_loop().call_later(_EVERY, self._send)

@@ -28,6 +28,7 @@ from front_service.push.hub import Hub
 from front_service.push.listener import Listener
 from front_service.push.stream import Reads as Readable
 from front_service.push.stream import Streams
+from front_service.readers import Readers
 from front_service.routes import ROUTES
 from front_service.server import HttpServer
 from front_service.token_keys import token_keys
@@ -101,6 +102,7 @@ class Front:
     listener: Listener
     batches: BatchStreams
     heads: Heads
+    readers: Readers
     backlog: Backlog
     outlook: Outlook
     server: HttpServer
@@ -114,7 +116,7 @@ class Front:
     @property
     def services(self) -> list[Service]:
         """What is to run, in the order of starting."""
-        return [self.backlog, self.outlook, self.listener, self.heads, self.server]
+        return [*(self.backlog, self.outlook, self.listener, self.heads, self.readers, self.server)]
 
 
 @asynccontextmanager
@@ -171,8 +173,9 @@ def build_front(
     settings: FrontSettings, catalogue: Catalogue, ground: Ground, *, clock: Clock
 ) -> Front:
     """Join the use cases to *ground* and to the routes."""
-    lookup, heads, hub = Lookup(ground.reads), Heads(clock), Hub()
     outlook = Outlook(ground.reads, catalogue, clock)
+    lookup, hub = Lookup(ground.reads), Hub()
+    heads, readers = Heads(clock), Readers(clock)
     backlog = Backlog(ground.outbox_depth, most=settings.max_outbox)
     readiness = Readiness(
         ping=partial(ground.outbox_depth, 1),
@@ -232,6 +235,7 @@ def build_front(
         port=settings.port,
         reuse_port=settings.reuse_port,
         heads=heads,
+        readers=readers,
         readiness=readiness,
         say_goodbye=partial(_say_goodbye, hub, batches),
         grace=settings.drain * _REQUESTS_SHARE,
@@ -244,6 +248,7 @@ def build_front(
         listener=listener,
         batches=batches,
         heads=heads,
+        readers=readers,
         backlog=backlog,
         outlook=outlook,
         server=server,

@@ -2,7 +2,9 @@
 
 Counts before it builds: nesting, values and numbers that would cost more than they weigh, or
 be changed without a word, never become Python objects (orjson takes NUL, doubled names and
-integers of any length). A small plain body pays for a handful of scans in C and no walk.
+integers of any length). A small plain body pays for a handful of scans in C and no walk. What is
+counted may be no JSON at all: every scan is linear, and gives up at what no JSON within the limits
+can hold.
 """
 
 import re
@@ -23,10 +25,10 @@ _FEW_DIGITS: Final = 15  # that many cannot make a number too large
 _LARGEST_INTEGER: Final = 2**53  # beyond, a JavaScript client reads another number
 _MOST_MISTAKES: Final = 20
 
-_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)  # or without an end
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _EMPTY = re.compile(rb"\[\s*\]|\{\s*\}")
-_NUMBERS = re.compile(rb"-?[0-9][0-9.eE+-]*")
+_LONG_NUMBERS = re.compile(rb"[-0-9][0-9.eE+-]{%d,}" % (_FEW_DIGITS - 1))
 _MANY_DIGITS = re.compile(rb"[0-9]{16}")
 _NOT_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789"))
 _LONG_NAME = re.compile(rb'"[^"]{%d}[^"]*"\s*:' % _LONGEST_NAME)
@@ -51,25 +53,41 @@ def _measure(raw: bytes) -> None:
     """Refuse what is too deep, too much, or a number that would not survive; on bytes alone."""
     openers = raw.count(b"{") + raw.count(b"[")
     if openers > _DEEPEST or openers + raw.count(b",") >= _MOST_VALUES:
-        _measure_exactly(_STRINGS.sub(b'""', raw))
+        _measure_exactly(_bare(raw))
     if len(raw.translate(None, _NOT_DIGITS)) > _FEW_DIGITS and _MANY_DIGITS.search(raw):
-        for literal in _NUMBERS.findall(_STRINGS.sub(b'""', raw)):
+        literals = _LONG_NUMBERS.findall(_bare(raw))
+        if len(literals) > _MOST_VALUES:
+            raise _too_much()
+        for literal in literals:
             _check_number(literal)
 
 
+def _bare(raw: bytes) -> bytes:
+    """Empty all strings: each is a value, or the name of one."""
+    bare, strings = _STRINGS.subn(b'""', raw, 2 * _MOST_VALUES + 1)
+    if strings > 2 * _MOST_VALUES:
+        raise _too_much()
+    return bare
+
+
 def _measure_exactly(bare: bytes) -> None:
-    depth = deepest = openers = 0
-    for bracket in _BRACKETS.findall(bare):
-        if bracket in b"[{":
-            openers, depth = openers + 1, depth + 1
-            deepest = max(deepest, depth)
-        else:
-            depth -= 1
-    if deepest > _DEEPEST:
-        raise Invalid([mistake((), f"is nested deeper than {_DEEPEST}")])
+    openers = bare.count(b"{") + bare.count(b"[")
+    if openers > _MOST_VALUES:  # each begins a value
+        raise _too_much()
+    depth = 0
+    for found in _BRACKETS.finditer(bare):
+        depth += 1 if found[0] in b"[{" else -1
+        if depth > _DEEPEST:
+            raise Invalid([mistake((), f"is nested deeper than {_DEEPEST}")])
+        if depth < 0:
+            return  # it is no JSON, as will be found
     values = 1 + bare.count(b",") + openers - len(_EMPTY.findall(bare))
     if values > _MOST_VALUES:
-        raise Invalid([mistake((), f"has more than {_MOST_VALUES} values")])
+        raise _too_much()
+
+
+def _too_much() -> Invalid:
+    return Invalid([mistake((), f"has more than {_MOST_VALUES} values")])
 
 
 def _check_number(literal: bytes) -> None:
@@ -85,7 +103,7 @@ def _inspect(raw: bytes, value: dict[str, Any]) -> None:
     colons = raw.count(b":")
     if b"\\" in raw or colons > _MOST_MEMBERS or _LONG_NAME.search(raw):
         members = _walk(value)
-        doubled = _STRINGS.sub(b'""', raw).count(b":") != members
+        doubled = _bare(raw).count(b":") != members
     else:  # without an escape the colons of all strings are in the dump as they were sent
         doubled = orjson.dumps(value).count(b":") != colons
     if doubled:

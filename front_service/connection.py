@@ -1,7 +1,12 @@
 """One connection of a client, with what aiohttp leaves open: a limit on silence and on floods."""
 
 import asyncio
+import socket
+import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
+from fcntl import ioctl
 from typing import Any, Final, cast
 
 import structlog
@@ -11,6 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from front_service.api.answers import problem
 from front_service.heads import Heads
 from front_service.push.frames import FrameMeter
+from front_service.readers import Readers
 from front_service.refusals import BadExpectation, Bug
 from shared.contract import headers
 from shared.contract.errors import Malformed, UketsukeError
@@ -21,32 +27,57 @@ log: Final = structlog.get_logger()
 
 
 class Connection(web.RequestHandler):
-    """A connection whose first head is timed, and whose broken requests get a problem document."""
+    """A connection whose heads and readings are timed, and whose broken requests get an answer."""
 
-    __slots__ = ("_frames", "_heads")
+    __slots__ = ("_frames", "_heads", "_line", "_readers")
 
-    def __init__(self, heads: Heads, manager: web.Server, **options: Any) -> None:
+    def __init__(self, heads: Heads, readers: Readers, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
-        self._heads = heads
+        self._heads, self._readers = heads, readers
+        self._line: asyncio.Transport | None = None
         self._frames: FrameMeter | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._heads.connected(self)
+        self._line = cast("asyncio.Transport", transport)
+        self._heads.begun(self)
+        self._readers.connected(self)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._heads.done(self)
+        self._readers.gone(self)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        is_idle = self._waiter is not None and not self._messages and not self._upgraded
+        if is_idle and data.strip(b"\r\n"):
+            self._heads.begun(self)  # of a further request on this line
+
+    def unread(self) -> int:
+        """Say how much the peer has still to take; a WebSocket's is judged by its `Socket`."""
+        line = self._line
+        if line is None or self._frames is not None:
+            return 0
+        waiting = line.get_write_buffer_size()
+        return waiting + _in_the_kernel(line) if waiting else 0
+
+    def cut(self) -> None:
+        """Drop the line with what waits on it."""
+        log.info("slow reader cut off", waiting_bytes=self.unread())
+        self.force_close()
+        if self._line is not None:
+            self._line.abort()
 
     def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
         """Put the parser of a WebSocket behind a meter."""
         self._frames = FrameMeter(parser)
         super().set_parser(cast("Any", self._frames), data_received_cb)
 
-    def on_flood(self, act: Callable[[], None]) -> None:
-        """Say what is to be done when the peer of a WebSocket sends too many frames."""
+    def on_bad_frames(self, *, flood: Callable[[], None], unmasked: Callable[[], None]) -> None:
+        """Say what is to be done when the peer of a WebSocket sends too many, or bare ones."""
         if self._frames is not None:
-            self._frames.on_flood = act
+            self._frames.on_flood, self._frames.on_unmasked = flood, unmasked
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -85,3 +116,13 @@ def _refused(error: UketsukeError, track_id: str) -> web.Response:
     response.headers[headers.TRACK_ID] = track_id
     response.force_close()
     return response
+
+
+def _in_the_kernel(line: asyncio.Transport) -> int:
+    """Say how much of what was written the peer has not acknowledged yet."""
+    peer: socket.socket | None = line.get_extra_info("socket")
+    if peer is None:
+        return 0
+    with suppress(OSError, ValueError):
+        return int.from_bytes(ioctl(peer.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return 0

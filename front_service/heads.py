@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from shared.runtime.clock import Clock
 
-_PATIENCE: Final = 5.0  # seconds from the connect to the end of the first head
+_PATIENCE: Final = 5.0  # seconds from the connect, or the first byte of a later head, to its end
 _PAUSE: Final = 0.25
 
 
@@ -27,11 +27,13 @@ class Heads:
         self._clock, self._patience = clock, patience
         self._silent: dict[Closes, float] = {}
 
-    def connected(self, connection: Closes) -> None:
-        self._silent[connection] = self._clock.monotonic()
+    def begun(self, connection: Closes) -> None:
+        """Time the head that *connection* has to send from now on; one that is timed stays so."""
+        if connection not in self._silent:
+            self._silent[connection] = self._clock.monotonic()
 
     def done(self, connection: Closes) -> None:
-        """Its first head is here, or it went away."""
+        """Its head is here, or it went away."""
         self._silent.pop(connection, None)
 
     async def run(self) -> None:

@@ -71,7 +71,7 @@ def _hostname(netloc: str | None) -> str | None:
         _ = parts.port
     except ValueError:
         return None
-    return None if "@" in (netloc or "") else parts.hostname
+    return None if "@" in parts.netloc or parts.netloc != netloc else parts.hostname
 
 
 def _netloc(origin: str) -> str | None:

@@ -3,7 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from shared.contract.errors import Refusal, UketsukeError
+from shared.contract.errors import Malformed, Refusal, UketsukeError
+
+
+class Misframed(Malformed):
+    """Where this request ends is open to doubt, so nothing behind it is read."""
 
 
 def problem_document(error: UketsukeError, track_id: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from aiohttp.web_log import AccessLogger
 from front_service.connection import Connection
 from front_service.heads import Heads
 from front_service.health import Readiness
+from front_service.readers import Readers
 
 log: Final = structlog.get_logger()
 
@@ -34,12 +35,14 @@ class HttpServer:
         port: int,
         reuse_port: bool = False,
         heads: Heads,
+        readers: Readers,
         readiness: Readiness,
         say_goodbye: Callable[[], None],
         grace: timedelta,
     ) -> None:
         self._app, self._host, self._port, self._reuse_port = app, host, port, reuse_port
-        self._heads, self._readiness, self._say_goodbye = heads, readiness, say_goodbye
+        self._heads, self._readers = heads, readers
+        self._readiness, self._say_goodbye = readiness, say_goodbye
         self._grace = grace.total_seconds()
         self._server: web.Server | None = None
         self.port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -66,6 +69,7 @@ class HttpServer:
         connect = partial(
             Connection,
             self._heads,
+            self._readers,
             server,
             loop=loop,
             access_log=None,

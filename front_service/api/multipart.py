@@ -22,9 +22,10 @@ _REQUEST: Final = "request"
 _MOST_PARTS: Final = 64
 _PIECE: Final = 65_536
 _BAD_PARTS: Final = (
-    *(ValueError, RuntimeError, AssertionError, LookupError, web.HTTPException),
-    HttpProcessingError,  # of the heads of parts
+    *(ValueError, RuntimeError, AssertionError, LookupError),
+    *(HttpProcessingError, web.HTTPException),
 )
+_AS_IT_IS: Final = frozenset(("", "7bit", "8bit", "binary"))
 
 
 class Form:
@@ -78,6 +79,8 @@ async def _take(
         raise Malformed("A part has no name.")
     if not name.isprintable():  # nor what was not UTF-8: it could not be told on
         raise Malformed("A part's name is no text.")
+    if part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "").strip().lower() not in _AS_IT_IS:
+        raise Malformed("Send parts as they are, without Content-Transfer-Encoding.")
     if name == _REQUEST:
         if form.members is not None:
             raise Malformed("There are two parts named request.")

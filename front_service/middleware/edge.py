@@ -17,7 +17,7 @@ from front_service.identity import Doorkeeper
 from front_service.keys import MARKS, PRINCIPAL, TRACK_ID
 from front_service.middleware.forms import check_form
 from front_service.middleware.origins import is_preflight, preflight, readable_by
-from front_service.refusals import Bug, NoSuchPlace, WrongMethod
+from front_service.refusals import Bug, Misframed, NoSuchPlace, WrongMethod
 from shared.contract import headers
 from shared.contract.errors import Refusal, TooLarge, UketsukeError
 from shared.contract.ids import parse_track_id
@@ -64,7 +64,7 @@ def edge(
             response = refuse(request, Bug())
         if not response.prepared:  # else it has them already
             response.headers.update(marks)
-            if readiness.is_draining:
+            if readiness.is_draining or _is_the_last(request):
                 response.force_close()
         return response
 
@@ -73,9 +73,14 @@ def edge(
 
 def _told(request: web.Request, error: UketsukeError) -> web.Response:
     response = problem(error, request[TRACK_ID])
-    if hdrs.EXPECT in request.headers:  # the next bytes may be the body, or another request
-        response.force_close()
+    if hdrs.EXPECT in request.headers or isinstance(error, Misframed):
+        response.force_close()  # the next bytes may be the body, or another request
     return response
+
+
+def _is_the_last(request: web.Request) -> bool:
+    """Tell a request after whose refusal the parser takes nothing for HTTP any more."""
+    return hdrs.UPGRADE in request.headers or request.method == hdrs.METH_CONNECT
 
 
 def _check_that_nothing_was_sent(request: web.Request, error: UketsukeError) -> None:

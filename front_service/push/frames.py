@@ -9,7 +9,8 @@ from typing import Final, Protocol
 from front_service.push.pace import Pace
 
 _MOST_FRAMES: Final = 60  # a second: messages, pings, pongs and fragments together
-_MASK: Final = 4
+_MASK: Final = 4  # bytes
+_MASKED: Final = 0x80
 
 
 class Parses(Protocol):
@@ -21,9 +22,9 @@ class Parses(Protocol):
 
 
 class FrameMeter:
-    """Passes bytes on to *parser* until there are too many frames a second.
+    """Passes bytes on to *parser* until there are too many frames a second, or one has no mask.
 
-    Then it passes on nothing any more, and calls *on_flood* once.
+    Then it passes on nothing any more, and calls *on_flood* or *on_unmasked* once.
     """
 
     def __init__(self, parser: Parses) -> None:
@@ -31,23 +32,27 @@ class FrameMeter:
         self._pace = Pace(_MOST_FRAMES)
         self._head = bytearray()  # of a frame that has not wholly arrived
         self._left = 0  # bytes of the present frame still to come
-        self._is_flooded = False
+        self._is_over = False
         self.on_flood: Callable[[], None] = lambda: None
+        self.on_unmasked: Callable[[], None] = lambda: None
 
     def feed_eof(self) -> None:
         self._parser.feed_eof()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        if not self._is_flooded and all(self._pace.allows() for _ in range(self._count(data))):
+        if self._is_over:
+            return False, b""
+        frames, all_masked = self._count(data)
+        is_flood = not all(self._pace.allows() for _ in range(frames))
+        if all_masked and not is_flood:
             return self._parser.feed_data(data)
-        if not self._is_flooded:
-            self._is_flooded = True
-            self.on_flood()
+        self._is_over = True
+        (self.on_flood if is_flood else self.on_unmasked)()
         return False, b""
 
-    def _count(self, data: bytes) -> int:
-        """Say how many heads of frames end in *data* (RFC 6455, section 5.2)."""
-        frames, at = 0, 0
+    def _count(self, data: bytes) -> tuple[int, bool]:
+        """Say how many heads of frames end in *data*, and whether all have a mask (RFC 6455, 5)."""
+        frames, at, all_masked = 0, 0, True
         while at < len(data):
             if self._left:
                 step = min(self._left, len(data) - at)
@@ -59,9 +64,10 @@ class FrameMeter:
             size = _size_behind(self._head)
             if size is not None:
                 frames += 1
+                all_masked &= bool(self._head[1] & _MASKED)
                 self._left = size
                 self._head.clear()
-        return frames
+        return frames, all_masked
 
 
 def _size_behind(head: bytearray) -> int | None:
@@ -73,4 +79,4 @@ def _size_behind(head: bytearray) -> int | None:
     if len(head) < 2 + extra:
         return None
     size = int.from_bytes(head[2 : 2 + extra], "big") if extra else code
-    return size + (_MASK if head[1] & 0x80 else 0)
+    return size + (_MASK if head[1] & _MASKED else 0)

@@ -29,6 +29,7 @@ _AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1012
+_BROKEN: Final = 1002
 _UNSUPPORTED: Final = 1003
 _POLICY: Final = 1008
 INTERNAL: Final = 1011
@@ -77,7 +78,7 @@ class Socket:
         await response.prepare(request)
         accepted = cls(response, transport)
         if isinstance(request.protocol, Connection):
-            request.protocol.on_flood(accepted.flooded)
+            request.protocol.on_bad_frames(flood=accepted.flooded, unmasked=accepted.unmasked)
         return accepted
 
     @property
@@ -117,6 +118,10 @@ class Socket:
     def flooded(self) -> None:
         """Send a peer away whose frames are no longer looked at."""
         self._sending_away = asyncio.create_task(self.close(_POLICY, b"too many frames"))
+
+    def unmasked(self) -> None:
+        """Send a peer away that is no client: proxies could be made to read its frames as HTTP."""
+        self._sending_away = asyncio.create_task(self.close(_BROKEN, b"no mask"))
 
     async def hear(self, take: Take | None = None) -> None:
         """Hand what the peer says to *take* until we close; raise ``PeerLost`` when it is gone.

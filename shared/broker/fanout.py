@@ -143,7 +143,7 @@ class FanIn:
 
     async def _arrived(self, message: DeliveredMessage) -> None:
         try:
-            bodies = unpack(message.body)
+            bodies = _unpacked(message.body)
         except UnreadablePack as error:
             log.warning("unreadable event", name=self.name, why=str(error))
             return
@@ -152,6 +152,15 @@ class FanIn:
                 self._on_message(body)
             except Exception:
                 log.exception("event not taken", name=self.name)
+
+
+def _unpacked(message: bytes) -> list[bytes]:
+    """Unpack what we might have sent; raise `UnreadablePack` for what nobody of us would."""
+    bodies = unpack(message, most=_MOST_IN_A_PACK)
+    is_one_event = len(bodies) == 1 and len(bodies[0]) <= LARGEST_EVENT
+    if not is_one_event and sum(map(len, bodies)) > _LARGEST_PACK:
+        raise UnreadablePack("it is too large")
+    return bodies
 
 
 async def _write(channel: Channel | None, key: str, body: bytes) -> None:

@@ -13,6 +13,8 @@ import orjson
 from shared.contract.ids import JobId, parse_uuid
 
 ACCEPTED = "accepted"
+MOST_NEWS: Final = 1_000
+"""Of how many jobs one message may tell."""
 
 _VERSION: Final = 1
 
@@ -42,14 +44,14 @@ def encode_news(news: list[News]) -> bytes:
 
 
 def decode_news(body: bytes) -> list[News]:
-    """Read what another process published; whatever is not news is passed over.
+    """Read what another process published; whatever is not news, or too many, is passed over.
 
     So are news of another version: what they tell of is found when the store is read again.
     """
     try:
         message = orjson.loads(body)
         rows = message["news"] if message["v"] == _VERSION else ()
-        pairs = [(parse_uuid(row[0]), int(row[1])) for row in rows]
+        pairs = [(parse_uuid(row[0]), int(row[1])) for row in rows[:MOST_NEWS]]
     except (ValueError, TypeError, KeyError, IndexError):
         return []
     return [News(JobId(job_id), sequence) for job_id, sequence in pairs if job_id is not None]

@@ -34,9 +34,9 @@ class Peer:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def answer(self) -> Answer:
+    async def answer(self, within: float = PATIENCE) -> Answer:
         """Read one response with a Content-Length."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(within):
             head = await self.reader.readuntil(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").rstrip().split("\r\n")
             headers = {name.lower(): value for name, _, value in (x.partition(": ") for x in lines)}

@@ -261,10 +261,10 @@ def test_a_sweep_closes_the_late_and_only_them() -> None:
 
     clock = Stopped()
     heads, old, young, spoke = Heads(clock, patience=5.0), Line(), Line(), Line()
-    heads.connected(old)
-    heads.connected(spoke)
+    heads.begun(old)
+    heads.begun(spoke)
     clock.now = 3.0
-    heads.connected(young)
+    heads.begun(young)
     heads.done(spoke)
     clock.now = 5.0
 

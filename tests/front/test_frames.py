@@ -40,7 +40,10 @@ def test_frames_are_counted_however_they_arrive(frames: list[bytes], size: int) 
     size = max(size, len(wire) // 200)
     pieces = [wire[at : at + size] for at in range(0, len(wire), size)]
 
-    assert sum(meter._count(piece) for piece in pieces) == len(frames)
+    counts = [meter._count(piece) for piece in pieces]
+
+    assert sum(count for count, _ in counts) == len(frames)
+    assert all(all_masked for _, all_masked in counts)
 
 
 def test_a_flood_is_told_once_and_not_passed_on() -> None:
@@ -55,6 +58,24 @@ def test_a_flood_is_told_once_and_not_passed_on() -> None:
 
     assert parser.seen == masked(1, b"x")
     assert told == [1]
+
+
+@given(FRAMES, st.integers(1, 70_000))
+def test_a_frame_without_a_mask_is_seen_wherever_it_stands(frames: list[bytes], size: int) -> None:
+    """No client sends one (RFC 6455, 5.1): nothing from there on is passed on."""
+    parser, told = Parser(), []
+    meter = FrameMeter(parser)
+    meter.on_unmasked = lambda: told.append(1)
+    before, bare = b"".join(frames), b"\x81\x01x"
+    wire = before + bare + masked(1, b"y")
+    size = max(size, len(wire) // 50)
+
+    for at in range(0, len(wire), size):
+        meter.feed_data(wire[at : at + size])
+
+    assert told == [1]
+    assert before.startswith(parser.seen[: len(before)])
+    assert b"y" not in parser.seen[len(before) :]
 
 
 def test_a_pace_is_counted_by_the_second() -> None:

@@ -9,6 +9,7 @@ from tests.sabotage.invariants import INVARIANTS
 from tests.sabotage.many import MANY
 from tests.sabotage.services import SERVICES
 from tests.sabotage.statements import STATEMENTS
+from tests.sabotage.strangers import STRANGERS
 
 _KINDS: Final = "SIUB"  # the design's, invariants, unique keys, batches and bulk
 _NAME = re.compile(rf"([{_KINDS}])(\d+)([a-z]?)")
@@ -21,4 +22,6 @@ def _place(defect: Defect) -> tuple[int, int, str]:
     return _KINDS.index(found[1]), int(found[2]), found[3]
 
 
-DEFECTS: Final = tuple(sorted((*STATEMENTS, *SERVICES, *EDGES, *INVARIANTS, *MANY), key=_place))
+DEFECTS: Final = tuple(
+    sorted((*STATEMENTS, *SERVICES, *EDGES, *STRANGERS, *INVARIANTS, *MANY), key=_place)
+)
