@@ -1,13 +1,7 @@
-"""The page for callers: what it shows runs, what it says of answers and codes is so."""
+"""The page for callers: what it says of addresses, answers and codes is so."""
 
-import asyncio
 import json
-import os
 import re
-import shutil
-import sys
-from asyncio.subprocess import PIPE, STDOUT
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -16,66 +10,12 @@ from jsonschema import Draft202012Validator
 from front_service.described.openapi import OpenApi
 from front_service.routes import ROUTES
 from shared.runtime.catalogue import BUILT_IN_JOB_TYPES, load_job_types
-from tests.house.sources import ROOT
+from tests.contract.page import PAGE, blocks
 from tests.support.conformance import formats
-from tests.support.needs import missing
 
-PAGE: Final = (ROOT / "docs" / "http_api.md").read_text("utf-8")
-BASE: Final = "http://127.0.0.1:8080"
 DOCUMENT: Final = OpenApi(ROUTES, load_job_types(BUILT_IN_JOB_TYPES)).document()
 BEYOND: Final = {"method_not_allowed", "unknown_job_type"}
 """Codes of addresses that are not described: nobody who keeps to the document sees them."""
-
-
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-
-
-async def said_by(*words: str, cwd: Path) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *words, stdout=PIPE, stderr=STDOUT, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}
-    )
-    out, _ = await process.communicate()
-    text = out.decode(errors="replace")
-    assert process.returncode == 0, text
-    return text
-
-
-@pytest.mark.servers
-async def test_every_line_for_the_shell_runs(pair: str, tmp_path: Path) -> None:
-    """From the first to the last in one shell, as a reader goes on; each gets what it asked for."""
-    shell = shutil.which("bash") or missing("bash is not installed")
-    _ = shutil.which("curl") or missing("curl is not installed: apt-get install curl")
-    script = "set -euo pipefail\n" + "\necho\n".join(blocks("sh"))
-    script = script.replace(BASE, pair).replace("curl -sS", "curl -sS --fail-with-body")
-    out = await said_by(shell, "-c", script, cwd=tmp_path)
-
-    assert len(re.findall(r"curl ", script)) > 15
-    assert "urn:uketsuke:problem" not in out
-    for sign in ('"slept":0.5', '"results":"now"', "data: {", '"kind":"text"', '"tags":["later"]'):
-        assert sign in out
-
-
-@pytest.mark.servers
-@pytest.mark.parametrize("number", list(range(len(blocks("python")))))
-async def test_every_program_in_python_runs(pair: str, tmp_path: Path, number: int) -> None:
-    """To the result."""
-    program = blocks("python")[number].replace(BASE, pair)
-    out = await said_by(sys.executable, "-c", program, cwd=tmp_path)
-
-    assert "completed 100" in out
-    assert "'slept': 0.5" in out
-
-
-@pytest.mark.servers
-@pytest.mark.parametrize("number", list(range(len(blocks("js")))))
-async def test_every_program_in_javascript_runs(pair: str, tmp_path: Path, number: int) -> None:
-    """In Node as it is; a browser has the same words."""
-    node = shutil.which("node") or missing("node is not installed: apt-get install nodejs")
-    (tmp_path / "program.mjs").write_text(blocks("js")[number].replace(BASE, pair))
-    out = await said_by(node, "program.mjs", cwd=tmp_path)
-
-    assert re.search(r"completed 100 \{ slept: 0.5", out)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,13 @@
-"""Whoever has the two documents, and nothing else, can drive every route of the real services."""
+"""Callers of the real services: one who knows the documents alone, and one who copies the page."""
 
 import asyncio
+import os
+import re
+import shutil
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -9,7 +15,10 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.contract.page import BASE, blocks
 from tests.contract.stranger import Reply, Stranger
+from tests.house.sources import ROOT
+from tests.support.needs import missing
 
 pytestmark = pytest.mark.servers
 
@@ -60,13 +69,13 @@ async def files(stranger: Stranger) -> None:
     stored = await stranger.call("uploadBlob", b"To be, or not to be. That is the question.")
     fetched = await stranger.follow("uploadBlob", stored, "download")
     part = await stranger.call("downloadBlob", id=stored.content["blobId"], Range="bytes=0-4")
-    name = "submit_documents_process"
-    ticket = await submit(stranger, name, {"document": stored.content["reference"]})
-    status = await ended(stranger, ticket.content["jobId"])
+    later = {"document": stored.content["reference"], "job": {"delaySeconds": 3_600}}
+    ticket = await submit(stranger, "submit_documents_process", later)
+    status = await stranger.follow("submit_documents_process", ticket, "status")
 
     assert fetched.body.startswith(b"To be")
     assert (part.status, part.body) == (206, b"To be")
-    assert status.content["results"]["document"]["kind"] == "text"
+    assert status.content["state"] == "scheduled"
 
 
 async def a_job_to_its_end(stranger: Stranger) -> None:
@@ -132,3 +141,53 @@ async def listened(pair: str, described: Any, job_id: str) -> list[Any]:
             frames.append(orjson.loads(message.data))
             Draft202012Validator(schema).validate(frames[-1])
     return frames
+
+
+async def test_every_line_for_the_shell_runs(pair: str, tmp_path: Path) -> None:
+    """From the first to the last in one shell, as a reader goes on; each gets what it asked for."""
+    shell = shutil.which("bash") or missing("bash is not installed")
+    _ = shutil.which("curl") or missing("curl is not installed: apt-get install curl")
+    script = "set -euo pipefail\n" + "\necho\n".join(blocks("sh"))
+    script = script.replace(BASE, pair).replace("curl -sS", "curl --fail-with-body -sS")
+    out = await said_by(shell, "-c", script, cwd=tmp_path)
+
+    assert len(re.findall(r"curl ", script)) > 15
+    assert "urn:uketsuke:problem" not in out
+    for sign in (
+        '"slept":0.5',
+        '"results":"now"',
+        "data: {",
+        "/api/documents/status/",
+        '"tags":["later"]',
+    ):
+        assert sign in out
+
+
+@pytest.mark.parametrize("number", list(range(len(blocks("python")))))
+async def test_every_program_in_python_runs(pair: str, tmp_path: Path, number: int) -> None:
+    """To the result."""
+    program = blocks("python")[number].replace(BASE, pair)
+    out = await said_by(sys.executable, "-c", program, cwd=tmp_path)
+
+    assert "completed 100" in out
+    assert "'slept': 0.5" in out
+
+
+@pytest.mark.parametrize("number", list(range(len(blocks("js")))))
+async def test_every_program_in_javascript_runs(pair: str, tmp_path: Path, number: int) -> None:
+    """In Node as it is; a browser has the same words."""
+    node = shutil.which("node") or missing("node is not installed: apt-get install nodejs")
+    (tmp_path / "program.mjs").write_text(blocks("js")[number].replace(BASE, pair))
+    out = await said_by(node, "program.mjs", cwd=tmp_path)
+
+    assert re.search(r"completed 100 \{ slept: 0.5", out)
+
+
+async def said_by(*words: str, cwd: Path) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *words, stdout=PIPE, stderr=STDOUT, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    out, _ = await process.communicate()
+    text = out.decode(errors="replace")
+    assert process.returncode == 0, text
+    return text
