@@ -14,6 +14,17 @@ settings.register_profile("unhurried", deadline=None)  # a busy machine is no bu
 settings.load_profile("unhurried")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits longest, so that no worker ends long after the others."""
+
+    def place(item: pytest.Item) -> int:
+        marks = {mark.name for mark in item.iter_markers()}
+        return 0 if "acceptance" in marks else 1 if "servers" in marks else 2
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def stack() -> Stack:
     """The servers that the whole run shares: to be used, never to be stopped."""
