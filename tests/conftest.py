@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from deploy.local.stack import Stack, attach
-from tests.support.house import House, open_house
+from tests.support.house import House, delete_what_is_left, open_house
 from tests.support.needs import need_setting
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no bug of ours
@@ -23,6 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 0 if "acceptance" in marks else 1 if "servers" in marks else 2
 
     items.sort(key=place)
+
+
+def pytest_sessionfinish() -> None:
+    delete_what_is_left()
 
 
 @pytest.fixture(scope="session")
