@@ -10,11 +10,12 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from front_service.allowance import Allowance
 from front_service.backlog import Backlog
 from front_service.pointers import mistake, steps_to
 from front_service.vetting import Ask, check_idempotency_key, vet
 from shared.contract.addresses import EgressRules
-from shared.contract.errors import Invalid, UnknownType
+from shared.contract.errors import Invalid, OverQuota, UnknownType
 from shared.contract.files import FileReference
 from shared.contract.job_types import Catalogue, JobType
 from shared.contract.jobs import Accepted, Submission
@@ -59,6 +60,7 @@ class Admission:
         post: Posts,
         status: ReadsStatus,
         backlog: Backlog,
+        allowance: Allowance | None,
         metrics: FrontMetrics,
         clock: Clock,
         max_age: timedelta,
@@ -67,6 +69,7 @@ class Admission:
         self._catalogue, self._intake, self._post = catalogue, intake, post
         self._status, self._backlog, self._max_age = status, backlog, max_age
         self._metrics, self._clock, self._egress = metrics, clock, egress
+        self._allowance = allowance
 
     def check(self, name: str, idempotency_key: str | None) -> JobType:
         """Refuse what no body could make acceptable, before any of it is read or stored."""
@@ -80,6 +83,7 @@ class Admission:
     async def submit(self, ask: Ask) -> Ticket:
         """Accept *ask* as a job; raises ``Refusal``, and then kept nothing, or ``Unavailable``."""
         job_type = self.check(ask.type, ask.idempotency_key)
+        self._check_rate()
         submission = vet(ask, job_type, fresh_job_id(), max_age=self._max_age, egress=self._egress)
         began = self._clock.monotonic()
         admitted = await self._admit(submission, ask)
@@ -98,6 +102,11 @@ class Admission:
             replayed=accepted.replayed,
         )
         return Ticket(document, accepted.replayed)
+
+    def _check_rate(self) -> None:
+        wait = 0 if self._allowance is None else self._allowance.take(self._clock.monotonic())
+        if wait:
+            raise OverQuota("More is submitted here than may be.", retry_after=wait)
 
     async def _confirmed(self, row: OutboxRow | None) -> bool | None:
         """Wait a little for the broker; ``None`` if there is nothing to wait for."""

@@ -11,8 +11,10 @@ from aiohttp import web
 
 from front_service import keys
 from front_service.admission import Admission, Admits, Posts
+from front_service.allowance import Allowance
 from front_service.backlog import Backlog
 from front_service.control import Changes, Control, Sends, Tells
+from front_service.crowd import Crowd
 from front_service.heads import Heads
 from front_service.health import Readiness
 from front_service.identity import Doorkeeper
@@ -40,6 +42,7 @@ from shared.store.intake import Intake
 from shared.store.outbox import Outbox
 from shared.store.pool import Pool, open_pool
 from shared.store.reads import Reads
+from shared.store.session import SessionCheck
 
 _PATIENCE: Final = 1.2  # seconds for one question to the database: a caller waits for it
 _LAST_WRITES: Final = 5.0  # seconds
@@ -77,6 +80,7 @@ class Front:
     hub: Hub
     listener: Listener
     heads: Heads
+    crowd: Crowd
     backlog: Backlog
     server: HttpServer
 
@@ -119,13 +123,20 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
         )
 
+        check = SessionCheck(pool, most_sessions=settings.pool_size + settings.read_pool_size)
+        front.app[keys.METRICS].gauge(
+            "uketsuke_database_complaints",
+            "Settings of the database that are not as we rely on; the log names them",
+            lambda: check.count,
+        )
+
         async def drain() -> None:
             await intake.drain()
             await post.drain()
 
         last_writes = Afterwards("last writes", drain, within=_LAST_WRITES)
         carriers: list[Service] = [publisher, fan_out, last_writes, Relay(outbox, publisher)]
-        yield [*carriers, fan_in, *front.services]
+        yield [*carriers, fan_in, check, *front.services]
 
 
 def build_front(
@@ -143,10 +154,22 @@ def build_front(
         anyone=settings.allow_anonymous, allowed_origins=settings.allowed_origins
     )
     metrics = FrontMetrics()
+    crowd = Crowd(
+        most=settings.max_connections,
+        most_of_one=settings.max_connections_per_address,
+        proxies=settings.proxies,
+        tell=metrics.turned_away,
+    )
     app = web.Application(middlewares=[edge(doorkeeper, heads, readiness, metrics)])
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
     app[keys.METRICS] = metrics
-    app[keys.STREAMS] = Streams(hub, ground.reads, clock)
+    app[keys.STREAMS] = streams = Streams(
+        hub,
+        ground.reads,
+        clock,
+        most=settings.max_streams,
+        most_waiting=settings.max_waiting,
+    )
     app[keys.UPLOADS] = Uploads(ground.blobs, ground.blob_rows, most_bytes=settings.max_upload)
     app[keys.CONTROL] = Control(
         lookup=lookup, intake=ground.intake, post=ground.post, fan_out=ground.fan_out
@@ -157,6 +180,7 @@ def build_front(
         post=ground.post,
         status=lookup.status,
         backlog=backlog,
+        allowance=_allowance(settings, clock),
         metrics=metrics,
         clock=clock,
         max_age=settings.max_age,
@@ -169,17 +193,35 @@ def build_front(
         port=settings.port,
         reuse_port=settings.reuse_port,
         heads=heads,
+        crowd=crowd,
         readiness=readiness,
         say_goodbye=hub.drain,
         grace=settings.drain * _REQUESTS_SHARE,
     )
     listener = Listener(hub, ground.reads, clock)
-    _measure(metrics, hub, server, ground)
-    return Front(app=app, hub=hub, listener=listener, heads=heads, backlog=backlog, server=server)
+    _measure(metrics, hub, streams, server, ground)
+    return Front(
+        app=app,
+        hub=hub,
+        listener=listener,
+        heads=heads,
+        crowd=crowd,
+        backlog=backlog,
+        server=server,
+    )
 
 
-def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:
+def _allowance(settings: FrontSettings, clock: Clock) -> Allowance | None:
+    if settings.rate is None:
+        return None
+    return Allowance(rate=settings.rate, burst=settings.burst, now=clock.monotonic())
+
+
+def _measure(
+    metrics: FrontMetrics, hub: Hub, streams: Streams, server: HttpServer, ground: Ground
+) -> None:
     """Show what can be read off at any moment."""
+    metrics.gauge("uketsuke_waiting", "Requests that wait for an ending", lambda: streams.waiting)
     metrics.gauge("uketsuke_watchers", "Streams that follow a job", lambda: len(hub))
     metrics.gauge("uketsuke_connections", "Open connections", lambda: server.open_connections)
     metrics.gauge(

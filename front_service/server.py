@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.web_log import AccessLogger
 
 from front_service.connection import Connection
+from front_service.crowd import Crowd
 from front_service.heads import Heads
 from front_service.health import Readiness
 
@@ -34,12 +35,14 @@ class HttpServer:
         port: int,
         reuse_port: bool = False,
         heads: Heads,
+        crowd: Crowd,
         readiness: Readiness,
         say_goodbye: Callable[[], None],
         grace: timedelta,
     ) -> None:
         self._app, self._host, self._port, self._reuse_port = app, host, port, reuse_port
-        self._heads, self._readiness, self._say_goodbye = heads, readiness, say_goodbye
+        self._heads, self._crowd = heads, crowd
+        self._readiness, self._say_goodbye = readiness, say_goodbye
         self._grace = grace.total_seconds()
         self._server: web.Server | None = None
         self.port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -66,6 +69,7 @@ class HttpServer:
         connect = partial(
             Connection,
             self._heads,
+            self._crowd,
             server,
             loop=loop,
             access_log=None,
