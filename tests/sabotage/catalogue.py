@@ -6,6 +6,7 @@ from typing import Final
 from tests.sabotage.defect import Defect
 from tests.sabotage.edges import EDGES
 from tests.sabotage.invariants import INVARIANTS
+from tests.sabotage.reference import REFERENCE
 from tests.sabotage.services import SERVICES
 from tests.sabotage.statements import STATEMENTS
 
@@ -19,4 +20,6 @@ def _place(defect: Defect) -> tuple[bool, int, str]:
     return found[1] != "S", int(found[2]), found[3]
 
 
-DEFECTS: Final = tuple(sorted((*STATEMENTS, *SERVICES, *EDGES, *INVARIANTS), key=_place))
+DEFECTS: Final = tuple(
+    sorted((*STATEMENTS, *SERVICES, *EDGES, *INVARIANTS, *REFERENCE), key=_place)
+)
