@@ -22,6 +22,7 @@ from back_service.quarantine import Quarantine, Suspects
 from back_service.register import Presence
 from back_service.runner import Runner
 from back_service.telling import Teller
+from back_service.upkeep.ownership import Ownership
 from back_service.upkeep.rescuer import LostKnocks, LostLeases, rescuers
 from back_service.upkeep.scheduler import scheduler
 from back_service.upkeep.sweeper import batches, deadlines, strays, sweeper
@@ -46,10 +47,12 @@ from shared.store.blobs import BlobRows
 from shared.store.operating import Register
 from shared.store.outbox import Outbox
 from shared.store.pool import open_pool
+from shared.store.session import SessionCheck
 from shared.store.upkeep import UpkeepStore
 from shared.store.work import WorkStore
 
 _LAST_KNOCKS: Final = 5.0  # seconds
+_QUICK: Final = 4  # connections whose commits do not wait for the disk
 _TOLD: Final = 1.0  # seconds for what takes none
 BUILT_IN_HANDLERS: Final = ("back_service.handlers.demo", "back_service.handlers.documents")
 
@@ -71,7 +74,7 @@ async def open_back(
             open_pool(database, size=settings.pool_size, name="uketsuke back")
         )
         quick = await stack.enter_async_context(
-            open_pool(database, size=4, name="uketsuke back, quick", is_durable=False)
+            open_pool(database, size=_QUICK, name="uketsuke back, quick", is_durable=False)
         )
         blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
         fetcher = await stack.enter_async_context(
@@ -143,6 +146,18 @@ async def open_back(
         )
         lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
         lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber, metrics)
+        check = SessionCheck(pool, most_sessions=settings.pool_size + _QUICK)
+        metrics.gauge(
+            "uketsuke_database_complaints",
+            "Settings of the database that are not as we rely on; the log names them",
+            lambda: check.count,
+        )
+        ownership = Ownership(upkeep, blobs)
+        metrics.gauge(
+            "uketsuke_blob_folder_contested",
+            "1 where the folder of blobs belongs to another database: nothing is deleted there",
+            lambda: ownership.is_contested,
+        )
         quarantine = Quarantine(work, pools=settings.pools, clock=clock)
         announcer = Announcer(
             fan_out,
@@ -163,6 +178,7 @@ async def open_back(
         yield [
             *ground,
             Relay(outbox, publisher),
+            check,
             subscriber,
             leases,
             board,
@@ -170,8 +186,8 @@ async def open_back(
             *rescuers(lost_leases, lost_knocks),
             deadlines(upkeep, teller),
             batches(upkeep, teller),
-            sweeper(upkeep, blobs),
-            strays(upkeep, blobs, place=os.urandom(1).hex()),  # else restarts favour the first
+            sweeper(upkeep, blobs, ownership),
+            strays(upkeep, blobs, ownership, place=os.urandom(1).hex()),  # not always the first
             *_probes(settings, metrics, outbox, subscriber),
             Presence(
                 Register(pool, uuid4()),

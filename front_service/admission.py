@@ -11,12 +11,13 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from front_service.allowance import Allowance
 from front_service.backlog import Backlog
 from front_service.outlook import Outlook
 from front_service.pointers import mistake, steps_to
 from front_service.vetting import Ask, check_idempotency_key, vet
 from shared.contract.addresses import EgressRules
-from shared.contract.errors import Invalid, UnknownType
+from shared.contract.errors import Invalid, OverQuota, UnknownType
 from shared.contract.events import encode_news
 from shared.contract.files import FileReference
 from shared.contract.job_types import Catalogue, JobType
@@ -72,6 +73,7 @@ class Admission:
         status: ReadsStatus,
         outlook: Outlook,
         backlog: Backlog,
+        allowance: Allowance | None,
         metrics: FrontMetrics,
         clock: Clock,
         max_age: timedelta,
@@ -82,6 +84,7 @@ class Admission:
         self._metrics, self._clock, self._egress = metrics, clock, egress
         self._outlook = outlook
         self._fan_out = fan_out
+        self._allowance = allowance
 
     def check(self, name: str, idempotency_key: str | None) -> JobType:
         """Refuse what no body could make acceptable, before any of it is read or stored."""
@@ -106,6 +109,7 @@ class Admission:
     async def submit(self, ask: Ask) -> Ticket:
         """Accept *ask* as a job; raises ``Refusal``, and then kept nothing, or ``Unavailable``."""
         self.check(ask.type, ask.idempotency_key)
+        self._check_rate()
         submission = self.vet(ask)
         began = self._clock.monotonic()
         admitted = await self._admit(submission, ask)
@@ -130,6 +134,11 @@ class Admission:
             existing=accepted.existing,
         )
         return Ticket(document, accepted.replayed)
+
+    def _check_rate(self) -> None:
+        wait = 0 if self._allowance is None else self._allowance.take(self._clock.monotonic())
+        if wait:
+            raise OverQuota("More is submitted here than may be.", retry_after=wait)
 
     async def _confirmed(self, row: OutboxRow | None) -> bool | None:
         """Wait a little for the broker; ``None`` if there is nothing to wait for."""

@@ -11,10 +11,12 @@ from aiohttp import web
 
 from front_service import keys
 from front_service.admission import Admission, Admits, Posts
+from front_service.allowance import Allowance
 from front_service.backlog import Backlog
 from front_service.batching import AdmitsBatches, Batching, ReadsStates
 from front_service.bulk import Bulk, ChangesMany, Finds
 from front_service.control import Control, Sends, Tells
+from front_service.crowd import Crowd
 from front_service.described.library import Library
 from front_service.heads import Heads
 from front_service.health import Readiness
@@ -52,6 +54,7 @@ from shared.store.operating import Operating
 from shared.store.outbox import Outbox
 from shared.store.pool import Pool, open_pool
 from shared.store.reads import Reads
+from shared.store.session import SessionCheck
 
 _PATIENCE: Final = 1.2  # seconds for one question to the database: a caller waits for it
 _LAST_WRITES: Final = 5.0  # seconds
@@ -103,6 +106,7 @@ class Front:
     batches: BatchStreams
     heads: Heads
     readers: Readers
+    crowd: Crowd
     backlog: Backlog
     outlook: Outlook
     server: HttpServer
@@ -160,13 +164,20 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
         )
 
+        check = SessionCheck(pool, most_sessions=settings.pool_size + settings.read_pool_size)
+        front.app[keys.METRICS].gauge(
+            "uketsuke_database_complaints",
+            "Settings of the database that are not as we rely on; the log names them",
+            lambda: check.count,
+        )
+
         async def drain() -> None:
             await intake.drain()
             await post.drain()
 
         last_writes = Afterwards("last writes", drain, within=_LAST_WRITES)
         carriers: list[Service] = [publisher, fan_out, last_writes, Relay(outbox, publisher)]
-        yield [*carriers, fan_in, *front.services]
+        yield [*carriers, fan_in, check, *front.services]
 
 
 def build_front(
@@ -186,12 +197,24 @@ def build_front(
         anyone=settings.allow_anonymous, allowed_origins=settings.allowed_origins
     )
     metrics = FrontMetrics()
+    crowd = Crowd(
+        most=settings.max_connections,
+        most_of_one=settings.max_connections_per_address,
+        proxies=settings.proxies,
+        tell=metrics.turned_away,
+    )
     app = web.Application(middlewares=[edge(doorkeeper, heads, readiness, metrics)])
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
     app[keys.METRICS], app[keys.OUTLOOK] = metrics, outlook
-    app[keys.STREAMS] = Streams(hub, ground.reads, clock)
     batches = app[keys.BATCHES] = BatchStreams(ground.batches)
     app[keys.TOKENS] = Tokens(ground.token_keys)
+    app[keys.STREAMS] = streams = Streams(
+        hub,
+        ground.reads,
+        clock,
+        most=settings.max_streams,
+        most_waiting=settings.max_waiting,
+    )
     app[keys.UPLOADS] = Uploads(ground.blobs, ground.blob_rows, most_bytes=settings.max_upload)
     app[keys.CONTROL] = Control(
         lookup=lookup, intake=ground.intake, post=ground.post, fan_out=ground.fan_out
@@ -204,6 +227,7 @@ def build_front(
         status=lookup.status,
         outlook=outlook,
         backlog=backlog,
+        allowance=_allowance(settings, clock),
         metrics=metrics,
         clock=clock,
         max_age=settings.max_age,
@@ -236,12 +260,13 @@ def build_front(
         reuse_port=settings.reuse_port,
         heads=heads,
         readers=readers,
+        crowd=crowd,
         readiness=readiness,
         say_goodbye=partial(_say_goodbye, hub, batches),
         grace=settings.drain * _REQUESTS_SHARE,
     )
     listener = Listener(hub, ground.reads, clock)
-    _measure(metrics, hub, server, ground)
+    _measure(metrics, hub, streams, server, ground)
     return Front(
         app=app,
         hub=hub,
@@ -249,6 +274,7 @@ def build_front(
         batches=batches,
         heads=heads,
         readers=readers,
+        crowd=crowd,
         backlog=backlog,
         outlook=outlook,
         server=server,
@@ -261,8 +287,17 @@ def _say_goodbye(hub: Hub, batches: BatchStreams) -> None:
     batches.drain()
 
 
-def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:
+def _allowance(settings: FrontSettings, clock: Clock) -> Allowance | None:
+    if settings.rate is None:
+        return None
+    return Allowance(rate=settings.rate, burst=settings.burst, now=clock.monotonic())
+
+
+def _measure(
+    metrics: FrontMetrics, hub: Hub, streams: Streams, server: HttpServer, ground: Ground
+) -> None:
     """Show what can be read off at any moment."""
+    metrics.gauge("uketsuke_waiting", "Requests that wait for an ending", lambda: streams.waiting)
     metrics.gauge("uketsuke_watchers", "Streams that follow a job", lambda: len(hub))
     metrics.gauge("uketsuke_connections", "Open connections", lambda: server.open_connections)
     metrics.gauge(

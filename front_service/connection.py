@@ -10,40 +10,59 @@ from fcntl import ioctl
 from typing import Any, Final, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from front_service.api.answers import problem
+from front_service.crowd import Crowd, Full
 from front_service.heads import Heads
 from front_service.push.frames import FrameMeter
+from front_service.push.pace import Pace
 from front_service.readers import Readers
 from front_service.refusals import BadExpectation, Bug
 from shared.contract import headers
-from shared.contract.errors import Malformed, UketsukeError
+from shared.contract.errors import Malformed, UketsukeError, Unavailable
 from shared.contract.ids import parse_track_id
 from shared.runtime.track import fresh_track_id
 
 log: Final = structlog.get_logger()
 
+_COME_BACK: Final = 5  # seconds
+_HEARD_OUT: Final = 1.0  # seconds; cut at once, a peer that still speaks would not see its answer
+_lines: Final = Pace(1)  # a flood of connections is no flood of lines
+
 
 class Connection(web.RequestHandler):
-    """A connection whose heads and readings are timed, and whose broken requests get an answer."""
+    """A connection whose heads and readings are timed, and whose broken requests get an answer.
 
-    __slots__ = ("_frames", "_heads", "_line", "_readers")
+    One that is too many is told so in place of whatever it is about to ask.
+    """
 
-    def __init__(self, heads: Heads, readers: Readers, manager: web.Server, **options: Any) -> None:
+    __slots__ = ("_address", "_crowd", "_frames", "_heads", "_line", "_readers")
+
+    def __init__(
+        self, heads: Heads, readers: Readers, crowd: Crowd, manager: web.Server, **options: Any
+    ) -> None:
         super().__init__(manager, **options)
-        self._heads, self._readers = heads, readers
+        self._heads, self._readers, self._crowd = heads, readers, crowd
+        self._address = ""
         self._line: asyncio.Transport | None = None
         self._frames: FrameMeter | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._line = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if isinstance(peer, tuple) else ""
+        full = self._crowd.enter(self._address)
+        if full is not None:
+            _turn_away(self._line, full)
+            return
         self._heads.begun(self)
         self._readers.connected(self)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._crowd.leave(self._address)
         self._heads.done(self)
         self._readers.gone(self)
         super().connection_lost(exc)
@@ -105,6 +124,28 @@ class Connection(web.RequestHandler):
             log.error("request failed", status=status, exc_info=exc, track_id=track_id)
             error = Bug()
         return _refused(error, track_id)
+
+
+class _TurnedAway(asyncio.Protocol):
+    """Hears nothing any more; the line ends when the peer closes it, or soon."""
+
+
+def _turn_away(transport: asyncio.Transport, full: Full) -> None:
+    track_id = fresh_track_id()
+    if _lines.allows():
+        log.warning("connection refused", bound=full, track_id=track_id)
+    error = Unavailable("Too many connections are open here.", retry_after=_COME_BACK)
+    transport.set_protocol(_TurnedAway())
+    transport.write(_written(_refused(error, track_id)))
+    asyncio.get_running_loop().call_later(_HEARD_OUT, transport.abort)
+
+
+def _written(response: web.Response) -> bytes:
+    """Write an answer for which there is no request."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    fields = {**response.headers, hdrs.CONTENT_LENGTH: str(len(body)), hdrs.CONNECTION: "close"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {response.status} {response.reason}\r\n{head}\r\n".encode() + body
 
 
 def _track_id(request: web.BaseRequest) -> str:

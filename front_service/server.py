@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.web_log import AccessLogger
 
 from front_service.connection import Connection
+from front_service.crowd import Crowd
 from front_service.heads import Heads
 from front_service.health import Readiness
 from front_service.readers import Readers
@@ -36,12 +37,13 @@ class HttpServer:
         reuse_port: bool = False,
         heads: Heads,
         readers: Readers,
+        crowd: Crowd,
         readiness: Readiness,
         say_goodbye: Callable[[], None],
         grace: timedelta,
     ) -> None:
         self._app, self._host, self._port, self._reuse_port = app, host, port, reuse_port
-        self._heads, self._readers = heads, readers
+        self._heads, self._readers, self._crowd = heads, readers, crowd
         self._readiness, self._say_goodbye = readiness, say_goodbye
         self._grace = grace.total_seconds()
         self._server: web.Server | None = None
@@ -70,6 +72,7 @@ class HttpServer:
             Connection,
             self._heads,
             self._readers,
+            self._crowd,
             server,
             loop=loop,
             access_log=None,

@@ -7,11 +7,26 @@ import pytest
 from hypothesis import settings
 
 from deploy.local.stack import Stack, attach
-from tests.support.house import House, open_house
+from tests.support.house import House, delete_what_is_left, open_house
 from tests.support.needs import need_setting
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no bug of ours
 settings.load_profile("unhurried")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits longest, so that no worker ends long after the others."""
+
+    def place(item: pytest.Item) -> int:
+        marks = {mark.name for mark in item.iter_markers()}
+        return 0 if "acceptance" in marks else 1 if "servers" in marks else 2
+
+    items.sort(key=place)
+
+
+def pytest_sessionfinish() -> None:
+    delete_what_is_left()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from back_service.telling import Teller
+from back_service.upkeep.ownership import Ownership
 from back_service.upkeep.round import Round, announce
 from shared.blobs.store import BlobStore
 from shared.blobs.walk import START
@@ -43,10 +44,11 @@ def batches(store: UpkeepStore, teller: Teller) -> Round:
     return Round(name="batches", work=Batches(store, teller).close, every=2.0, full=AT_ONCE)
 
 
-def sweeper(store: UpkeepStore, blobs: BlobStore) -> Round:
+def sweeper(store: UpkeepStore, blobs: BlobStore, ownership: Ownership) -> Round:
     async def sweep() -> int:
         gone = await store.forget()
-        orphans = await store.forget_blobs(older=_UPLOAD_LASTS)
+        is_ours = await ownership.is_ours()
+        orphans = await store.forget_blobs(older=_UPLOAD_LASTS) if is_ours else []
         for blob_id in orphans:  # the rows are gone already: a crash here leaves files, not lies
             await _delete(blobs, blob_id)
         if gone or orphans:
@@ -61,14 +63,19 @@ class Strays:
 
     Whoever stores a file cannot clean up after itself: if the database did not answer, the row may
     be there all the same. So files are looked at long afterwards, some at a time, and deleted if
-    nobody knows them. The folder must belong to one database alone.
+    nobody knows them. In a folder that belongs to another database nothing is even looked at.
     """
 
-    def __init__(self, store: UpkeepStore, blobs: BlobStore, *, place: str = START) -> None:
-        self._store, self._blobs, self._place = store, blobs, place
+    def __init__(
+        self, store: UpkeepStore, blobs: BlobStore, ownership: Ownership, *, place: str = START
+    ) -> None:
+        self._store, self._blobs, self._ownership = store, blobs, ownership
+        self._place = place
 
     async def sweep(self) -> int:
         """Look at the next files; answer how many were deleted."""
+        if not await self._ownership.is_ours():
+            return 0
         aged, place = await self._blobs.aged(self._place, older=_UPLOAD_LASTS)
         unknown = await self._store.unknown_blobs(aged)
         for blob_id in unknown:
@@ -79,11 +86,10 @@ class Strays:
         return len(unknown)
 
 
-def strays(store: UpkeepStore, blobs: BlobStore, *, place: str) -> Round:
+def strays(store: UpkeepStore, blobs: BlobStore, ownership: Ownership, *, place: str) -> Round:
     """Go round all files within some hours, beginning at *place*."""
-    return Round(
-        name="strays", work=Strays(store, blobs, place=place).sweep, every=10.0, full=AT_ONCE
-    )
+    work = Strays(store, blobs, ownership, place=place).sweep
+    return Round(name="strays", work=work, every=10.0, full=AT_ONCE)
 
 
 async def _delete(blobs: BlobStore, blob_id: BlobId) -> None:

@@ -35,7 +35,7 @@ PROGRAMS: Mapping[str, Command] = {
     "test-fast": Command(
         lock=DEV,
         programs=[
-            ["-m", "pytest", "-n", "2", "-m", "not servers and not acceptance and not faults"]
+            ["-m", "pytest", "-n", "3", "-m", "not servers and not acceptance and not faults"]
         ],
     ),
     "faults": Command(lock=DEV, programs=[["-m", "deploy.local.suite", "--faults"]]),
@@ -85,6 +85,8 @@ def _foreign() -> Path | None:
 def _run(command: Command, more: Sequence[str]) -> int:
     """Run all programs of *command*; the last one takes our place and is given *more*."""
     python = virtualenv.ensure(command.lock, say)
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # not in the tree, then; but once is enough
+        os.environ["PYTHONPYCACHEPREFIX"] = str(record.local_folder() / "compiled")
     inherited = os.environ.get("PATH", os.defpath)
     os.environ["PATH"] = f"{python.parent}{os.pathsep}{inherited}"  # for what packages bring: node
     *first, last = command.programs

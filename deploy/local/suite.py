@@ -2,8 +2,9 @@
 
 The servers are started once, before the workers, and handed down by environment:
 ``UKETSUKE_TEST_DATABASE_URL``, ``UKETSUKE_TEST_AMQP_URL`` and ``UKETSUKE_TEST_STACK``, the folder
-for ``stack.attach``. Those named by the user in the first two are used instead. Tests marked
-``acceptance`` run last and alone. Without servers a desk runs the rest; CI fails.
+for ``stack.attach``. Those named by the user in the first two are used instead. Three workers share
+two processors, since most tests wait more than they compute. Tests marked ``timed`` run last and
+alone. Without servers a desk runs the rest; CI fails.
 
 ``make faults``: only the tests marked ``faults``, which ``make test`` leaves out, alone; ``make
 faults-quick``: of these the ones marked ``quick``. Both keep a line a drill in
@@ -22,7 +23,8 @@ from deploy.local.processes import CannotStart
 from deploy.local.stack import Given, Stack, open_stack
 from deploy.local.terminal import StopAsked, Stops
 
-_TOGETHER = ("-n", "2", "--dist", "loadfile")  # what a file starts, it starts once
+_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")  # what a file starts, it starts once
+_TOGETHER = ("-n", "3", *_FILES)
 _FAULTS = {"--faults": "faults", "--faults-quick": "faults and quick"}
 _DRILLS = record.ROOT / "benchmarks" / "results" / "faults.jsonl"
 _NO_TESTS = 5  # pytest's exit code when nothing was selected
@@ -59,8 +61,8 @@ def handed_down(stack: Stack) -> dict[str, str]:
 
 def _run_all(words: Sequence[str], servers: Mapping[str, str]) -> int:
     ensure_browser(terminal.say, uid=os.geteuid())
-    together = _pytest(servers, "-m", "not acceptance and not faults", *_TOGETHER, *words)
-    alone = _pytest(servers, "-m", "acceptance and not faults", *words)
+    together = _pytest(servers, "-m", "not timed and not faults", *_TOGETHER, *words)
+    alone = _pytest(servers, "-m", "timed and not faults", *words)
     return _sum_up(together, alone)
 
 

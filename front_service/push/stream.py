@@ -13,13 +13,13 @@ from front_service.lookup import ReadsJobs, read_job_id
 from front_service.push.hub import Draining, Hub, Watcher
 from front_service.push.listener import ReadsHistory
 from front_service.push.story import Frame, Look, Story
-from shared.contract.errors import Gone, Malformed, UketsukeError, Unavailable
+from shared.contract.errors import Gone, Malformed, OverQuota, UketsukeError, Unavailable
 from shared.contract.ids import JobId, TenantId
 from shared.contract.states import ENDINGS, State
 from shared.runtime.clock import Clock
 from shared.store.reads import Filters
 
-_MOST_WAITING: Final = 2_000  # requests of one process
+_COME_BACK: Final = 5  # seconds
 _PAUSE: Final = 1.0  # seconds, after the store did not answer
 _LARGEST: Final = 2**31 - 1
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -111,15 +111,34 @@ class Stream:
 
 
 class Streams:
-    """Opens streams."""
+    """Opens streams: *most* at once, and besides *most_waiting* for requests that wait."""
 
-    def __init__(self, hub: Hub, reads: Reads, clock: Clock) -> None:
+    def __init__(
+        self, hub: Hub, reads: Reads, clock: Clock, *, most: int, most_waiting: int
+    ) -> None:
         self._hub, self._reads, self._clock = hub, reads, clock
-        self._waiting = 0
+        self._most, self._most_waiting = most, most_waiting
+        self._open, self.waiting = 0, 0
 
     @asynccontextmanager
     async def open(self, tenant: TenantId, text: str, after: int | None) -> AsyncIterator[Stream]:
-        """Follow the job that *text* names; raise ``UnknownJob`` or ``Gone`` before anything."""
+        """Follow the job that *text* names.
+
+        Raises ``OverQuota``, ``UnknownJob`` or ``Gone`` before anything.
+        """
+        if self._open >= self._most:
+            raise OverQuota("As many streams are open here as may be.", retry_after=_COME_BACK)
+        self._open += 1
+        try:
+            async with self._follow(tenant, text, after) as stream:
+                yield stream
+        finally:
+            self._open -= 1
+
+    @asynccontextmanager
+    async def _follow(
+        self, tenant: TenantId, text: str, after: int | None
+    ) -> AsyncIterator[Stream]:
         job_id = read_job_id(text)
         with self._hub.watch(tenant, job_id, self._clock.monotonic()) as watcher:
             found = await self._reads.history(
@@ -181,19 +200,19 @@ class Streams:
 
         Too many who wait are not refused but answered at once. Raises ``UnknownJob``, ``Gone``.
         """
-        if self._waiting >= _MOST_WAITING:
+        if self.waiting >= self._most_waiting:
             return
-        self._waiting += 1
+        self.waiting += 1
         try:
             async with asyncio.timeout(seconds):
                 await self._wait(tenant, text, after)
         except (TimeoutError, Draining):
             pass
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     async def _wait(self, tenant: TenantId, text: str, after: int | None) -> None:
-        async with self.open(tenant, text, None) as stream:
+        async with self._follow(tenant, text, None) as stream:
             while not stream.has_ended and (after is None or stream.told <= after):
                 await stream.next()
 

@@ -18,6 +18,7 @@ from errno import ENOENT
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar, TypeVarTuple
 
+from shared.blobs.owner import owner_of
 from shared.blobs.upload import Upload, place_of, remove_leftovers, sync_folder
 from shared.blobs.walk import old_blobs
 from shared.contract.errors import TooLarge, Unavailable, UnknownBlob
@@ -105,6 +106,10 @@ class BlobStore:
     async def delete(self, blob_id: BlobId) -> None:
         """Remove a blob; one that is not there is no error."""
         await self._run(lambda: place_of(self._folder, blob_id).unlink(missing_ok=True))
+
+    async def owner(self, whoever: str) -> str:
+        """Answer to whom the folder belongs: to *whoever*, if it was nobody's."""
+        return await self._run(owner_of, self._folder, whoever)
 
     async def aged(self, place: str, *, older: timedelta) -> tuple[list[BlobId], str]:
         """List some blobs written longer ago than *older*, and the place to go on from.

@@ -62,6 +62,13 @@ class FrontMetrics(Metrics):
             registry=self.registry,
         )
 
+        self._turned_away = Counter(
+            "uketsuke_connections_refused_total",
+            "Connections that were one too many, by which bound was reached",
+            ("bound",),
+            registry=self.registry,
+        )
+
         self._accepted_of = cache(self._find_accepted)
 
     def _find_accepted(self, job_type: str, confirmed: bool | None) -> Counter:  # noqa: FBT001  a label
@@ -74,6 +81,9 @@ class FrontMetrics(Metrics):
 
     def refused(self, code: str) -> None:
         self._refused.labels(code).inc()
+
+    def turned_away(self, bound: str) -> None:
+        self._turned_away.labels(bound).inc()
 
 
 class BackMetrics(Metrics):

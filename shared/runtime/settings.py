@@ -6,6 +6,7 @@ A bad environment refuses to start and names every mistake; secrets never print.
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -120,6 +121,21 @@ class FrontSettings(CommonSettings):
     max_batch: int = Field(default=8 * 2**20, ge=1_024, description="bytes of a batch of submits")
     max_upload: int = Field(default=2**30, ge=1_024, description="bytes of one uploaded file")
     max_outbox: int = Field(default=100_000, ge=1, description="rows; above, submits get 503")
+    max_connections: int = Field(default=12_000, ge=1, description="above, 503 and the end")
+    max_connections_per_address: int = Field(
+        default=200, ge=1, description="of one address, or of one IPv6 /64; proxies are exempt"
+    )
+    trusted_proxies: Listed = Field(
+        default=("127.0.0.0/8", "::1"), description="networks whose connections stand for many"
+    )
+    max_streams: int = Field(default=12_000, ge=1, description="that follow a job; above, 429")
+    max_waiting: int = Field(
+        default=2_000, ge=0, description="requests that wait for an ending; above, none waits"
+    )
+    rate: float | None = Field(
+        default=None, gt=0, le=1e9, description="submits a second; above, 429"
+    )
+    burst: int = Field(default=100, ge=1, description="submits at once after a pause, under a rate")
     status_redirect: bool = Field(default=False, description="303 to the result once completed")
     allow_anonymous: bool = Field(default=False, description="take callers beyond loopback")
     allowed_origins: Listed = ()
@@ -135,6 +151,17 @@ class FrontSettings(CommonSettings):
         if any(len(key) < _SHORTEST_KEY for key in value):
             raise ValueError(f"a key must have {_SHORTEST_KEY} characters or more")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            ip_network(text)
+        return value
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(ip_network(text) for text in self.trusted_proxies)
 
 
 class BackSettings(CommonSettings):

@@ -18,7 +18,7 @@ Connection = PoolConnectionProxy
 
 _ACQUIRE: Final = 1.0  # seconds
 _PATIENCE: Final = 6.0  # seconds: the server's own limit is shorter, this is for one that is frozen
-_LIMITS: Final = {
+LIMITS: Final = {
     "statement_timeout": "5s",
     "lock_timeout": "500ms",  # leaves a caller of the front time to be served without it
     "idle_in_transaction_session_timeout": "10s",
@@ -171,7 +171,7 @@ async def open_pool(
         max_size=size,
         timeout=5,
         reset=_keep_session,
-        server_settings=_LIMITS
+        server_settings=LIMITS
         | {"application_name": name}
         | ({} if is_durable else {"synchronous_commit": "off"}),
     )

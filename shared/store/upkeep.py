@@ -107,6 +107,10 @@ class UpkeepStore:
             gone = await connection.fetch(statement("forget_blobs"), [row["id"] for row in held])
         return [row["id"] for row in gone]
 
+    async def which(self) -> str:
+        """Name the database: a copy that was made by a dump has another name, and keeps it."""
+        return str(await self._pool.fetchval(statement("which_database")))
+
     async def unknown_blobs(self, blob_ids: Sequence[BlobId]) -> list[BlobId]:
         """Say which of some stored files have no row."""
         if not blob_ids:

@@ -16,7 +16,12 @@ from tests.support.house import House
 from tests.support.logbook import most_in_a_second
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.servers,
+    pytest.mark.timed,
+    pytest.mark.timeout(120),
+]
 
 _NOT_YET = datetime.min.replace(tzinfo=UTC)
 _RATE = 40.0  # submits a second

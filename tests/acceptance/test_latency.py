@@ -15,7 +15,7 @@ from tests.support.callers import Caller, open_session, quantile
 from tests.support.house import House
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.servers]
+pytestmark = [pytest.mark.acceptance, pytest.mark.servers, pytest.mark.timed]
 
 _SLOTS = 4  # on two cores, most often
 _NICENESS = 12

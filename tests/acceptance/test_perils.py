@@ -45,7 +45,7 @@ async def test_i17_blocked_loop_exits(house: House) -> None:
     """A process whose loop stands still ends by itself; another one runs all of its jobs."""
     async with a_caller(house) as caller:
         stalled = await house.back(concurrency=4, stall_limit=2)
-        beside = [await submitted(caller, "long", seconds=20) for _ in range(2)]
+        beside = [await submitted(caller, "long", seconds=20, again=1) for _ in range(2)]
 
         async def both_run() -> bool:
             return len(says(stalled, "job started")) == 2
@@ -75,7 +75,9 @@ async def test_poison_among_the_innocent(house: House) -> None:
     house.extra["UKETSUKE_CONCURRENCY"] = "16"
     async with a_caller(house) as caller, asyncio.TaskGroup() as group:
         backs = [await house.back() for _ in range(3)]
-        innocents = [await submitted(caller, "long", seconds=4) for _ in range(_INNOCENTS)]
+        innocents = [
+            await submitted(caller, "long", seconds=4, again=1.5) for _ in range(_INNOCENTS)
+        ]
         poison = await submitted(caller, "exit", seconds=1)
         deaths: list[int | None] = []
         supervising = group.create_task(supervise(house, backs, deaths))

@@ -265,6 +265,24 @@ def test_without_pip_and_packages_the_way_out_is_named(monkeypatch: pytest.Monke
         virtualenv._fetch_pip(lambda _line: None)
 
 
+def test_a_tree_without_bytecode_stays_so_and_is_compiled_once(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else each of a hundred processes of a test run compiles all modules anew."""
+    became: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(virtualenv, "ensure", lambda _lock, _say: Path(sys.executable))
+    monkeypatch.setattr(os, "execv", lambda path, argv: became.append((path, argv)))
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "")
+
+    commands._run(commands.PROGRAMS["test-fast"], [])
+
+    assert len(became) == 1
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ
+    assert os.environ["PYTHONPYCACHEPREFIX"] == str(tmp_path / "local" / "compiled")
+
+
 def test_clean_takes_nothing_from_under_a_running_suite(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ async def test_a_body_at_a_crawl_is_timed(
     """A byte every nine seconds would hold a line and a file for years."""
     monkeypatch.setattr("front_service.api.bodies._GRACE", 0.0)
     monkeypatch.setattr("front_service.api.bodies._SLOWEST", 10**12)
+    monkeypatch.setattr("front_service.api.bodies._PATIENCE", 1.0)
     more = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:

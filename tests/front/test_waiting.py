@@ -1,6 +1,7 @@
 """Waiting for an answer: ``Prefer: wait`` on a submit, ``?wait=`` on a status."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -8,7 +9,7 @@ import pytest
 
 from shared.contract.ids import JobId
 from shared.contract.states import State
-from tests.front.desk import Desk, until
+from tests.front.desk import Desk, open_desk, until
 
 
 async def submitting(desk: Desk, prefer: str) -> tuple[int, Any, Any]:
@@ -139,14 +140,12 @@ class TestStatus:
         async with asyncio.timeout(2):
             assert (await status(desk, unknown, "wait=20"))[0] == 404
 
-    async def test_too_many_who_wait_are_answered_at_once(
-        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_too_many_who_wait_are_answered_at_once(self, tmp_path: Path) -> None:
         """Not refused: they learn how the job stands and may ask again."""
-        monkeypatch.setattr("front_service.push.stream._MOST_WAITING", 0)
-        job_id = await desk.submit()
-        async with asyncio.timeout(2):
-            assert (await status(desk, job_id, "wait=20"))[0] == 200
+        async with open_desk(tmp_path, max_waiting=0) as desk:
+            job_id = await desk.submit()
+            async with asyncio.timeout(2):
+                assert (await status(desk, job_id, "wait=20"))[0] == 200
 
     async def test_a_draining_replica_answers_who_waits(self, desk: Desk) -> None:
         """Requests under way are finished, not cut."""

@@ -4,10 +4,12 @@ import asyncio
 from typing import Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.contract.errors import Unavailable
 from shared.contract.ids import JobId
 from shared.store.pool import Busy, Locked, Rejected, TooLong, open_pool
+from shared.store.session import SessionCheck
 from tests.integration.bench import Bench
 from tests.support.house import free_port
 from tests.support.waiting import until
@@ -33,6 +35,20 @@ async def test_every_connection_has_its_limits(bench: Bench) -> None:
     together = asyncio.Barrier(8)
 
     assert await asyncio.gather(*(limits_of_one() for _ in range(8))) == [LIMITS] * 8
+
+
+async def test_a_session_is_read_back_as_it_is(bench: Bench) -> None:
+    """Every limit is in force; that commits do not wait here is seen, and how many may come."""
+    check = SessionCheck(bench.pool, most_sessions=8)
+    with capture_logs() as said:
+        assert await check.look()
+        assert await SessionCheck(bench.pool, most_sessions=10_000).look()
+
+    grave = {line["setting"] for line in said if line["log_level"] == "error"}
+    others = [line["setting"] for line in said if line["log_level"] != "error"]
+    assert "synchronous_commit" in grave  # see the fixture of this database
+    assert grave <= {"fsync", "full_page_writes", "synchronous_commit"}
+    assert others == ["max_connections"]
 
 
 async def test_a_connection_is_given_back_whatever_happens(bench: Bench) -> None:

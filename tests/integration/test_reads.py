@@ -11,8 +11,9 @@ from shared.contract.ids import THE_TENANT, BlobId, JobId, uuid7
 from shared.contract.jobs import Priority
 from shared.contract.states import Move, State
 from shared.contract.status import MOST_INLINE
+from shared.store.pool import open_pool
 from shared.store.reads import Filters
-from tests.integration.bench import Bench
+from tests.integration.bench import Bench, a_bench
 from tests.support.builders import a_job_id, a_tenant
 
 pytestmark = pytest.mark.servers
@@ -226,3 +227,15 @@ async def test_files_that_no_row_speaks_of_are_told_apart(bench: Bench) -> None:
 
     assert await bench.upkeep.unknown_blobs([known, stray]) == [stray]
     assert await bench.upkeep.unknown_blobs([]) == []
+
+
+async def test_a_database_has_a_name_that_no_other_has(bench: Bench, bare_database: str) -> None:
+    """By it a folder of files is told whose it is; a dump that is read in elsewhere has another."""
+    name = await bench.upkeep.which()
+
+    async with open_pool(bare_database, size=1, name="test") as pool:
+        other = await a_bench(bare_database, pool).upkeep.which()
+
+    assert await bench.upkeep.which() == name
+    assert other != name
+    assert other.partition("/")[0] == name.partition("/")[0]  # one server

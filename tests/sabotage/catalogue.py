@@ -7,6 +7,7 @@ from tests.sabotage.defect import Defect
 from tests.sabotage.edges import EDGES
 from tests.sabotage.invariants import INVARIANTS
 from tests.sabotage.many import MANY
+from tests.sabotage.reference import REFERENCE
 from tests.sabotage.services import SERVICES
 from tests.sabotage.statements import STATEMENTS
 from tests.sabotage.strangers import STRANGERS
@@ -23,5 +24,5 @@ def _place(defect: Defect) -> tuple[int, int, str]:
 
 
 DEFECTS: Final = tuple(
-    sorted((*STATEMENTS, *SERVICES, *EDGES, *STRANGERS, *INVARIANTS, *MANY), key=_place)
+    sorted((*STATEMENTS, *SERVICES, *EDGES, *STRANGERS, *INVARIANTS, *MANY, *REFERENCE), key=_place)
 )

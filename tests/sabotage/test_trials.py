@@ -17,6 +17,10 @@ def test_a_stale_token_is_refused():
 def test_a_token_is_a_number():
     assert allows(7) in (True, False)
 """
+LIGHT = {  # what trials ask of pytest and nothing else: the rest takes a second to import
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_PLUGINS": "xdist.plugin,pytest_timeout,_hypothesis_pytestplugin",
+}
 STALE = "test_guard.py::test_a_stale_token_is_refused"
 NUMBER = "test_guard.py::test_a_token_is_a_number"
 
@@ -30,7 +34,7 @@ def bench(tmp_path: Path) -> Bench:
     (pattern / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
     (pattern / "guard.py").write_text(GUARD)
     (pattern / "test_guard.py").write_text(TESTS)
-    return Bench(pattern, logs, {})
+    return Bench(pattern, logs, LIGHT)
 
 
 def a_defect(instead: str, *tests: str, text: str = "token == 7") -> Defect:

@@ -20,11 +20,18 @@ import aiohttp
 import asyncpg
 
 from deploy.local import processes
+from deploy.local.rabbitmq import RabbitMQ
 from deploy.local.stack import Stack
 from shared.store.migrate import migrate
 from tests.support.waiting import until
 
 _ROOT = Path(__file__).parents[2]
+_MAKE = (  # each command of its own would be one more virtual machine to start
+    'rabbit_vhost:add(<<"{name}">>, <<"tests">>), rabbit_auth_backend_internal:set_permissions('
+    '<<"{user}">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>).'
+)
+_DELETE = '[rabbit_vhost:delete(Name, <<"tests">>) || Name <- [{names}]].'
+_left: dict[Path, tuple[RabbitMQ, list[str]]] = {}
 
 
 class Worker:
@@ -189,17 +196,30 @@ async def open_house(stack: Stack, folder: Path) -> AsyncIterator[House]:
 
 def _add_vhost(stack: Stack, name: str) -> None:
     user = urlsplit(stack.amqp_url).username or "guest"
+    made = _MAKE.format(name=name, user=user)
     try:
-        stack.broker.ctl("add_vhost", name)
+        stack.broker.ctl("eval", made)
     except RuntimeError:  # it lets clients in a moment before it takes commands
         stack.broker.ctl("await_startup")
-        stack.broker.ctl("add_vhost", name)
-    stack.broker.ctl("set_permissions", "-p", name, user, ".*", ".*", ".*")
+        stack.broker.ctl("eval", made)
 
 
 def _delete_vhost(stack: Stack, name: str) -> None:
+    """Delete it at once, or with all others of the run where the broker outlives the house."""
+    if stack.own_broker is not None and stack.own_broker._foreign:
+        _left.setdefault(stack.folder, (stack.own_broker, []))[1].append(name)
+        return
     with suppress(Exception):  # a test may have left the broker dead on purpose
         stack.broker.ctl("delete_vhost", name)
+
+
+def delete_what_is_left() -> None:
+    """Delete the virtual hosts of all houses of this process on servers that are shared."""
+    for broker, names in _left.values():
+        listed = ", ".join(f'<<"{name}">>' for name in names)
+        with suppress(Exception):  # nobody would use them, and names are not used twice
+            broker.ctl("eval", _DELETE.format(names=listed))
+    _left.clear()
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -20,6 +20,7 @@ class Peril(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seconds: float = 0.0
+    again: float | None = None  # seconds of every attempt but the first, where they differ
     only_first: bool = True
 
 
@@ -35,9 +36,10 @@ BLOCK: Final = JobType(
 
 
 @handles(LONG)
-async def take_long(_: Context, request: Peril) -> dict[str, object]:
+async def take_long(context: Context, request: Peril) -> dict[str, object]:
     """Harm nobody."""
-    await asyncio.sleep(request.seconds)
+    is_first = context.attempt == 1 or request.again is None
+    await asyncio.sleep(request.seconds if is_first else request.again or 0.0)
     return {"pid": os.getpid()}
 
 

@@ -94,6 +94,26 @@ def test_a_bad_value_is_named(environment: pytest.MonkeyPatch, name: str, value:
         read_settings(BackSettings)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_CONNECTIONS", "0"),
+        ("MAX_STREAMS", "-1"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("RATE", "0"),
+        ("RATE", "inf"),
+        ("BURST", "0"),
+    ],
+)
+def test_a_bad_cap_is_named(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A cap that lets nobody in, or everybody, was not meant."""
+    environment.setenv(f"UKETSUKE_{name}", value)
+
+    with pytest.raises(BadSettings, match=f"^UKETSUKE_{name}: "):
+        read_settings(FrontSettings)
+
+
 def test_all_mistakes_are_named_at_once(environment: pytest.MonkeyPatch) -> None:
     """Nobody wants to start it ten times to find ten mistakes."""
     environment.delenv("UKETSUKE_AMQP_URL")

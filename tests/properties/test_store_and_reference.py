@@ -1,0 +1,204 @@
+"""The store and the verdict against a small model: order, attempts, tokens and endings."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from back_service.verdict import verdict
+from shared.contract.ids import THE_TENANT, JobId
+from shared.contract.jobs import Job
+from shared.contract.outcomes import (
+    Interrupted,
+    Outcome,
+    Raised,
+    Refused,
+    Returned,
+    Snoozed,
+    Stopped,
+)
+from shared.contract.retries import Retries
+from shared.store.work import Finished, Ruling
+from tests.integration.bench import FAILURE, Bench, alone, open_bench
+from tests.integration.conftest import EMPTY
+from tests.integration.soundness import unsound
+from tests.properties.reference import LIVE, Life, Reference
+
+pytestmark = pytest.mark.servers
+
+T = TypeVar("T")
+Do = Callable[[Coroutine[Any, Any, T]], T]
+
+MINUTE: Final = timedelta(minutes=1)
+OUTCOMES: Final[dict[str, Outcome]] = {
+    "returned": Returned(result=b"1"),
+    "raised": Raised(failure=FAILURE, after=MINUTE),
+    "refused": Refused(failure=FAILURE),
+    "snoozed": Snoozed(delay=MINUTE),
+    "interrupted": Interrupted(),
+    "stopped": Stopped(),
+}
+ROWS: Final = "SELECT id, state, attempt, crashes, token FROM jobs"
+HEADS: Final = "SELECT key, head FROM key_heads WHERE head IS NOT NULL"
+
+
+class Held:
+    """A claim, as a worker keeps it: also long after it has lost it."""
+
+    def __init__(self, job: Job, claim: int) -> None:
+        self.job, self.claim = job, claim
+
+    def __repr__(self) -> str:
+        return f"claim {self.claim} of {str(self.job.id)[-4:]}"
+
+
+class StoreAndReference(RuleBasedStateMachine):
+    """Each rule does the same to both; after each, both must tell the same."""
+
+    bench: Bench
+    do: Callable[[Coroutine[Any, Any, Any]], Any]
+
+    tickets = Bundle("tickets")
+    holds = Bundle("holds")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Reference()
+        self.do(self.bench.sql_script(EMPTY))
+        self.tokens: dict[object, int] = {}
+
+    @rule(
+        target=tickets,
+        key=st.sampled_from(["a", "b", None]),
+        blocks=st.booleans(),
+        waits=st.integers(0, 5).map(lambda n: n == 0),
+        most=st.integers(1, 3),
+    )
+    def submit(self, *, key: str | None, blocks: bool, waits: bool, most: int) -> JobId:
+        wishes = {"ordering_key": key, "blocks": blocks, "max_attempts": most}
+        delay = timedelta(hours=1) if waits else None
+        job_id: JobId = self.do(self.bench.submit(delay=delay, **wishes))
+        state = "scheduled" if waits else "queued"
+        self.model.submit(job_id, Life(key=key, blocks=blocks, max_attempts=most, state=state))
+        return job_id
+
+    @rule(target=holds, names=st.lists(tickets, min_size=1, max_size=4, unique=True))
+    def claim(self, names: list[JobId]) -> Any:
+        """Knock on some doors, also on those that are not to be opened."""
+        jobs: list[Job] = self.do(self.bench.claim(*names))
+        assert {job.id for job in jobs} == set(self.model.claim(names))
+        return multiple(*(self._held(job) for job in jobs))
+
+    @rule(target=holds, name=tickets)
+    def claim_alone(self, name: JobId) -> Any:
+        claimed = self.do(alone(self.bench).claim([name], keyed=True))
+        assert [job.id for job in claimed.jobs] == self.model.claim([name], alone=True)
+        return multiple(*(self._held(job) for job in claimed.jobs))
+
+    @rule(target=holds, held=holds, outcome=st.sampled_from(sorted(OUTCOMES)), turn=st.booleans())
+    def end(self, held: Held, outcome: str, *, turn: bool) -> Any:
+        """End an attempt as its handler ended it; whoever has lost it changes nothing."""
+        ruling = verdict(OUTCOMES[outcome], held.job, Retries(), 0.5)
+        asked = [Ruling(job=held.job, verdict=ruling, has_turn=turn)]
+        [finished] = self.do(self.bench.work.finish(asked)).finished
+        became = self.model.end(held.job.id, held.claim, outcome)
+        assert finished.state == became
+        return self._go_on(held, finished, turn=turn and became is not None)
+
+    def _go_on(self, held: Held, finished: Finished, *, turn: bool) -> Any:
+        follower = self.model.follower(held.job.id) if turn else None
+        assert (finished.next.id if finished.next else None) == follower
+        if finished.next is None:
+            return multiple()
+        self.model.claim([follower])
+        return self._held(finished.next)
+
+    @rule(name=tickets)
+    def cancel(self, name: JobId) -> None:
+        changed = self.do(self.bench.intake.cancel(THE_TENANT, name))
+        assert (changed.state if changed else None) == self.model.cancel(name)
+
+    @rule(name=tickets)
+    def crash(self, name: JobId) -> None:
+        if self.model.lives[name].state in ("running", "cancelling"):
+            self.do(self.bench.let_lapse(name))
+            self.model.crash(name)
+        self.do(self.bench.upkeep.rescue())
+
+    @rule(name=tickets)
+    def come_due(self, name: JobId) -> None:
+        if self.model.lives[name].state in ("scheduled", "retrying"):
+            self.do(self.bench.sql("UPDATE jobs SET due = now() WHERE id = $1", name))
+            self.model.come_due(name)
+        self.do(self.bench.upkeep.come_due())
+
+    @rule(name=tickets)
+    def expire(self, name: JobId) -> None:
+        if self.model.lives[name].state in LIVE:
+            self.do(self.bench.use_up(name))
+            self.model.expire(name)
+        self.do(self.bench.upkeep.expire())
+
+    @rule(name=tickets)
+    def replay(self, name: JobId) -> None:
+        assert bool(self.do(self.bench.intake.replay(THE_TENANT, name))) == self.model.replay(name)
+
+    @rule(name=tickets)
+    def release(self, name: JobId) -> None:
+        released = self.do(self.bench.intake.release(THE_TENANT, name))
+        assert (released is not None) == self.model.release(name)
+
+    @invariant()
+    def both_tell_the_same(self) -> None:
+        rows = self.do(self.bench.sql(ROWS))
+        told = {row["id"]: (row["state"], row["attempt"], row["crashes"]) for row in rows}
+        lives = self.model.lives
+        assert told == {n: (one.state, one.attempt, one.crashes) for n, one in lives.items()}
+        heads = {row["key"]: row["head"] for row in self.do(self.bench.sql(HEADS))}
+        assert heads == {key: line[0] for key, line in self.model.lines.items() if line}
+        tokens = {row["id"]: row["token"] for row in rows}
+        assert all(tokens[name] >= token for name, token in self.tokens.items())
+        self.tokens = tokens
+
+    def teardown(self) -> None:
+        assert self.do(unsound(self.bench)) == {}
+
+    def _held(self, job: Job) -> Held:
+        assert job.token > self.tokens[job.id], "no two claims bear the same token"
+        return Held(job, self.model.lives[job.id].claims)
+
+
+def test_the_store_does_what_the_reference_does(database: str) -> None:
+    """Whatever workers, callers, crashes and time do to jobs, in whatever order."""
+    with asyncio.Runner() as runner:
+        stack = open_bench(database)
+        bench = runner.run(stack.__aenter__())
+
+        class Here(StoreAndReference):
+            def __init__(self) -> None:
+                self.bench, self.do = bench, runner.run
+                super().__init__()
+
+        run_state_machine_as_test(
+            Here,
+            settings=settings(
+                max_examples=15,
+                stateful_step_count=40,
+                deadline=None,
+                phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking takes minutes
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+        runner.run(stack.__aexit__(None, None, None))
