@@ -114,8 +114,10 @@ class Reference:
             self.lines[life.key].remove(name)
         return holds
 
-    def come_due(self, name: object) -> None:
-        self._move(name, "queued")
+    def come_due(self) -> None:
+        for name, life in self.lives.items():
+            if life.state in ("scheduled", "retrying"):
+                self._move(name, "queued")
 
     def _move(self, name: object, goal: str) -> None:
         """Let it leave the line when it has ended, unless it blocks those behind it."""

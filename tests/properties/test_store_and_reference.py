@@ -85,8 +85,12 @@ class StoreAndReference(RuleBasedStateMachine):
         blocks=st.booleans(),
         waits=st.integers(0, 5).map(lambda n: n == 0),
         most=st.integers(1, 3),
+        count=st.integers(1, 4),
     )
-    def submit(self, *, key: str | None, blocks: bool, waits: bool, most: int) -> JobId:
+    def submit(self, *, key: str | None, blocks: bool, waits: bool, most: int, count: int) -> Any:
+        return multiple(*(self._submit(key, blocks, waits, most) for _ in range(count)))
+
+    def _submit(self, key: str | None, blocks: bool, waits: bool, most: int) -> JobId:  # noqa: FBT001  drawn
         wishes = {"ordering_key": key, "blocks": blocks, "max_attempts": most}
         delay = timedelta(hours=1) if waits else None
         job_id: JobId = self.do(self.bench.submit(delay=delay, **wishes))
@@ -94,9 +98,16 @@ class StoreAndReference(RuleBasedStateMachine):
         self.model.submit(job_id, Life(key=key, blocks=blocks, max_attempts=most, state=state))
         return job_id
 
-    @rule(target=holds, names=st.lists(tickets, min_size=1, max_size=4, unique=True))
-    def claim(self, names: list[JobId]) -> Any:
-        """Knock on some doors, also on those that are not to be opened."""
+    @rule(target=holds)
+    def claim_all(self) -> Any:
+        """Knock on every door, also on those that are not to be opened."""
+        return self._claim(list(self.tokens))
+
+    @rule(target=holds, names=st.lists(tickets, min_size=1, max_size=3, unique=True))
+    def claim_some(self, names: list[JobId]) -> Any:
+        return self._claim(names)
+
+    def _claim(self, names: list[Any]) -> Any:
         jobs: list[Job] = self.do(self.bench.claim(*names))
         assert {job.id for job in jobs} == set(self.model.claim(names))
         return multiple(*(self._held(job) for job in jobs))
@@ -125,24 +136,31 @@ class StoreAndReference(RuleBasedStateMachine):
         self.model.claim([follower])
         return self._held(finished.next)
 
+    @rule(held=holds)
+    def cancel_what_runs(self, held: Held) -> None:
+        self.cancel(held.job.id)
+
     @rule(name=tickets)
+    def cancel_any(self, name: JobId) -> None:
+        self.cancel(name)
+
     def cancel(self, name: JobId) -> None:
         changed = self.do(self.bench.intake.cancel(THE_TENANT, name))
         assert (changed.state if changed else None) == self.model.cancel(name)
 
-    @rule(name=tickets)
-    def crash(self, name: JobId) -> None:
+    @rule(held=holds)
+    def crash(self, held: Held) -> None:
+        name = held.job.id
         if self.model.lives[name].state in ("running", "cancelling"):
             self.do(self.bench.let_lapse(name))
             self.model.crash(name)
         self.do(self.bench.upkeep.rescue())
 
-    @rule(name=tickets)
-    def come_due(self, name: JobId) -> None:
-        if self.model.lives[name].state in ("scheduled", "retrying"):
-            self.do(self.bench.sql("UPDATE jobs SET due = now() WHERE id = $1", name))
-            self.model.come_due(name)
+    @rule()
+    def come_due(self) -> None:
+        self.do(self.bench.sql("UPDATE jobs SET due = now() WHERE due IS NOT NULL"))
         self.do(self.bench.upkeep.come_due())
+        self.model.come_due()
 
     @rule(name=tickets)
     def expire(self, name: JobId) -> None:
@@ -195,7 +213,7 @@ def test_the_store_does_what_the_reference_does(database: str) -> None:
             Here,
             settings=settings(
                 max_examples=15,
-                stateful_step_count=40,
+                stateful_step_count=60,
                 deadline=None,
                 phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking takes minutes
                 suppress_health_check=list(HealthCheck),

@@ -11,33 +11,6 @@ _SWEEPER: Final = "tests/unit/back/test_sweeper.py::"
 
 REFERENCE: Final = (
     Defect(
-        id="I3m",
-        breaks="a worker that dies uses up a try of the handler's",
-        file="back_service/verdict.py",
-        text="tries = job.attempt - job.crashes",
-        instead="tries = job.attempt",
-        tests=_MODEL,
-        servers=True,
-    ),
-    Defect(
-        id="I5m",
-        breaks="a key goes on with its last job, not with its next",
-        file="shared/store/queries/go_on.sql",
-        text="                    ORDER BY j.seq LIMIT 1)",
-        instead="                    ORDER BY j.seq DESC LIMIT 1)",
-        tests=_MODEL,
-        servers=True,
-    ),
-    Defect(
-        id="I5n",
-        breaks="a job that blocks its key lets the key go on when it ends its worker too often",
-        file="shared/store/queries/advance.sql",
-        text=" AND NOT (blocks AND state = 'failed')",
-        instead="",
-        tests=_MODEL,
-        servers=True,
-    ),
-    Defect(
         id="I8m",
         breaks="a job that was asked to stop is tried again",
         file="shared/contract/states.py",
