@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from back_service.ahead import Ahead
 from back_service.finishing import Finisher
 from back_service.knocks import Hand, InHand, Picked, shelved
 from back_service.leases import Leases
@@ -21,9 +22,9 @@ from back_service.runner import LeaseLost, Runner
 from back_service.telling import Teller
 from back_service.verdict import verdict
 from shared.broker.delivery import Delivery, ack_all
+from shared.broker.early import Heard
 from shared.contract.errors import Unavailable
 from shared.contract.events import News
-from shared.contract.headers import TRACK_ID
 from shared.contract.ids import JobId
 from shared.contract.job_types import Catalogue
 from shared.contract.jobs import Job
@@ -49,6 +50,7 @@ class Knocks(Protocol):
     """Where knocks come from: as ``Subscriber``."""
 
     news: asyncio.Event
+    early: deque[Heard]
 
     @property
     def waiting(self) -> Mapping[str, deque[Delivery]]: ...
@@ -86,6 +88,8 @@ class Consumer:
         metrics.gauge("uketsuke_slots_in_use", "Attempts that run", lambda: len(self._lanes))
         self._drain = max(drain - _LAST_WORDS, drain / 2).total_seconds()
         self._hand = Hand(subscriber.waiting)
+        self._ahead = Ahead(subscriber.early)
+        self._answered: list[Delivery] = []  # by an early claim; not yet acknowledged
         self._slots = concurrency
         self._kept_for_high = 1 if concurrency > 1 else 0
         self._lanes: set[asyncio.Task[None]] = set()
@@ -104,8 +108,10 @@ class Consumer:
     async def _answer_knocks(self) -> None:
         while not self._is_leaving:
             await self._wait()
+            await self._let_go()
             await self._answer()
             await self._give_back_late()
+        await self._let_go()
 
     @property
     def free(self) -> int:
@@ -118,16 +124,45 @@ class Consumer:
                 await self._subscriber.news.wait()
         self._subscriber.news.clear()
 
+    async def _let_go(self) -> None:
+        """Acknowledge knocks that came after their jobs, one turn later than they came.
+
+        The broker writes an ack to its disk, and at once that would be in the way of the record
+        of a short job, which somebody waits for.
+        """
+        answered, self._answered = self._answered, []
+        await ack_all(answered)
+
     async def _answer(self) -> None:
+        await self._answer_early()
         while not self._is_leaving and (picked := await self._pick()).job_ids:
             jobs, asked_at = await self._claim(picked)
-            for job in jobs:  # one that did not come back was a duplicate, or not yet its turn
-                self._start(job, asked_at)
-            for _ in range(_HEAD_START):
-                await asyncio.sleep(0)
-            self._teller.tell([News(job.id, job.sequence) for job in jobs])
+            await self._begin(jobs, asked_at)
             if jobs or not self._is_leaving:
                 await ack_all(picked.done)
+
+    async def _answer_early(self) -> None:
+        """Claim what early knocks name, one try each, while there is nothing else to do."""
+        while (heard := self._ahead.next()) is not None:
+            if self._is_leaving or self.free <= self._kept_for_high or self._has_knocks():
+                continue
+            message_id, knock = heard
+            asked_at = self._clock.monotonic()
+            with suppress(Unavailable, Rejected):
+                claimed = await self._work.claim(knock.job_ids, keyed=knock.keyed)
+                self._ahead.note(message_id, (job.id for job in claimed.jobs))
+                await self._begin(claimed.jobs, asked_at)
+
+    def _has_knocks(self) -> bool:
+        return len(self._hand) > 0 or any(self._subscriber.waiting.values())
+
+    async def _begin(self, jobs: Sequence[Job], asked_at: float) -> None:
+        """Start what was claimed; one that did not come back was a duplicate, or has no turn."""
+        for job in jobs:
+            self._start(job, asked_at)
+        for _ in range(_HEAD_START):
+            await asyncio.sleep(0)
+        self._teller.tell([News(job.id, job.sequence) for job in jobs])
 
     async def _pick(self) -> Picked:
         """Choose what to claim for the free slots; the last one is kept for high priority."""
@@ -153,13 +188,17 @@ class Consumer:
         One that is newer than this worker is let go: whoever knows its jobs will hear of them.
         """
         try:
-            hand.take(delivery, decode_knock(delivery.body), now)
+            knock = decode_knock(delivery.body)
+            if self._ahead.has_claimed(delivery.message_id, knock):
+                self._answered.append(delivery)
+            else:
+                hand.take(delivery, knock, now)
         except NewerKnock:
-            log.warning("knock is newer than this worker", **_origin(delivery))
+            log.warning("knock is newer than this worker", **delivery.origin())
             self._metrics.misread(newer=True)
             await delivery.ack()
         except UnreadableKnock as why:
-            log.warning("knock rejected", why=str(why), **_origin(delivery))
+            log.warning("knock rejected", why=str(why), **delivery.origin())
             self._metrics.misread(newer=False)
             await delivery.reject()
 
@@ -263,17 +302,6 @@ class Consumer:
             self._leases.interrupt()
             await asyncio.wait(self._lanes, timeout=_LAST_WORDS.total_seconds())
         log.info("drained", left=len(self._lanes))
-
-
-def _origin(delivery: Delivery) -> dict[str, object]:
-    """Say where a knock is from, for whoever has to find out who sent it."""
-    return {
-        "route": delivery.route,
-        "user": delivery.user_id,  # the broker vouches for it: our own fronts and backs have one
-        "message_id": delivery.message_id,
-        "track_ids": delivery.headers.get(TRACK_ID),
-        "redelivered": delivery.redelivered,
-    }
 
 
 def _log_start(job: Job) -> None:

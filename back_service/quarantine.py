@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import structlog
 
 from shared.broker.delivery import Custody, Delivery
+from shared.broker.early import Heard
 from shared.contract.errors import Unavailable
 from shared.contract.ids import JobId
 from shared.contract.messages import encode_knock
@@ -153,6 +154,7 @@ class Suspects:
     ) -> None:
         self.news = asyncio.Event()
         self.waiting: Mapping[str, deque[Delivery]] = {_ROUTE: deque()}
+        self.early: deque[Heard] = deque()  # nobody is called before his turn
         self._work, self._pools = work, pools
         self._is_busy, self._nobody_left = is_busy, nobody_left
         self._custody = _NoCustody()

@@ -77,15 +77,19 @@ class Post:
     def _start(self, row: OutboxRow) -> _Parcel:
         parcel = self._parcels.get(row.id)
         if parcel is None:
+            is_lone = not self._parcels and len(row.job_ids) == 1  # else nobody is idle
             parcel = self._parcels[row.id] = _Parcel()
-            task = asyncio.create_task(self._carry(row, parcel), name="knock")
+            task = asyncio.create_task(self._carry(row, parcel, early=is_lone), name="knock")
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
         return parcel
 
-    async def _carry(self, row: OutboxRow, parcel: _Parcel) -> None:
+    async def _carry(self, row: OutboxRow, parcel: _Parcel, *, early: bool) -> None:
         patience = asyncio.get_running_loop().call_later(self._wait, self._give_up, row, parcel)
         try:
+            if early:
+                body = encode_knock(list(row.job_ids), keyed=row.keyed)
+                await self._publisher.knock_early(row.route, body, message_id=message_id([row]))
             await publish(self._publisher, [row], relay=False)
             parcel.is_confirmed = True
             self._outbox.sent(row.id)

@@ -16,6 +16,7 @@ from aiormq.channel import Channel
 
 from shared.broker.connection import Link
 from shared.broker.troubles import BrokerTrouble, broker_faults
+from shared.contract.headers import TRACK_ID
 
 log = structlog.get_logger()
 
@@ -99,6 +100,16 @@ class Delivery:
     async def reject(self) -> bool:
         """Send it to the dead letters; ``False`` if it was not ours any more."""
         return await self.custody.reject(self.tag) == 1
+
+    def origin(self) -> dict[str, object]:
+        """Say where it is from, for the log: whoever reads it has to find out who sent it."""
+        return {
+            "route": self.route,
+            "user": self.user_id,  # the broker vouches for it: our own fronts and backs have one
+            "message_id": self.message_id,
+            "track_ids": self.headers.get(TRACK_ID),
+            "redelivered": self.redelivered,
+        }
 
 
 async def ack_all(deliveries: Iterable[Delivery]) -> int:

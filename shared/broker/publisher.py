@@ -15,6 +15,7 @@ from aiormq.exceptions import DeliveryError
 
 from shared.broker.connection import Link
 from shared.broker.declaration import declare
+from shared.broker.early import EarlyOutlet
 from shared.broker.outlet import Outlet
 from shared.broker.topology import (
     JOBS,
@@ -71,6 +72,7 @@ class Publisher:
             for route in (*self._routes, _STRANGERS)
             for relay in (False, True)
         }
+        self._early = EarlyOutlet()
         self._connection: AbstractConnection | None = None
         self._user = self.link.user
         self._missed = 0
@@ -143,6 +145,11 @@ class Publisher:
             outlet.in_flight.discard(message_id)
             self._late.discard(message_id)
 
+    async def knock_early(self, route: str, body: bytes, *, message_id: str) -> None:
+        """Tell an idle worker of a knock before it is on disk; promises nothing."""
+        if not self.is_down:
+            await self._early.send(route, body, message_id)
+
     def _admit(self, outlet: Outlet, message_id: str) -> AbstractConnection:
         """Refuse what could only end in doubt."""
         if self._connection is None or not self.link.up.is_set():
@@ -194,6 +201,7 @@ class Publisher:
             await declare(link, connection, Topology(exchanges=(JOBS,)), passive=True)
         for outlet in self._outlets.values():
             outlet.renew()
+        await self._early.open(link, connection)
         self._connection = connection
         self._user = link.user
         self._missed = 0

@@ -16,6 +16,7 @@ from aiormq.channel import Channel
 from shared.broker.connection import Link, open_channel
 from shared.broker.declaration import declare
 from shared.broker.delivery import Delivery
+from shared.broker.early import EarlySource
 from shared.broker.source import Astray, Source
 from shared.broker.topology import job_topology
 from shared.broker.troubles import BrokerTrouble, broker_faults
@@ -54,6 +55,8 @@ class Subscriber:
         self.waiting: Mapping[str, deque[Delivery]] = {
             route: source.waiting for route, source in self._sources.items()
         }
+        self._early = EarlySource(routes, news=self.news)
+        self.early = self._early.heard
         self._topology = job_topology(routes)
         self._declares = declare
         self._look_every = look_every
@@ -69,7 +72,8 @@ class Subscriber:
     async def pause(self) -> None:
         """Stop consuming for good: what is prefetched and not acked goes back at once."""
         self.is_paused = True
-        await asyncio.gather(*(source.close() for source in self._sources.values()))
+        closings = (source.close() for source in self._sources.values())
+        await asyncio.gather(self._early.close(), *closings)
 
     def depth(self, route: str, *, within: float = 15.0) -> int | None:
         """Say how many messages were ready at the last look; ``None`` if not known lately."""
@@ -79,6 +83,7 @@ class Subscriber:
         """See that every queue is served to us, and open again those that are not."""
         if self.link.up.is_set():
             await asyncio.gather(*(self._attend(source) for source in self._sources.values()))
+            await self._hear_early()
 
     async def _watch(self) -> None:
         while True:
@@ -117,6 +122,11 @@ class Subscriber:
         troubles = await asyncio.gather(*openings)
         if troubles and all(troubles):
             raise BrokerTrouble(f"no queue can be had: {troubles[0]}")
+        await self._hear_early()
+
+    async def _hear_early(self) -> None:
+        if self._connection is not None and not self.is_paused:
+            await self._early.attend(self.link, self._connection)
 
     async def _open(self, source: Source, connection: AbstractConnection) -> BrokerTrouble | None:
         if source.is_open or self.is_paused:

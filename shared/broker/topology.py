@@ -40,6 +40,7 @@ class Queue:
     exchange: str
     key: str
     exclusive: bool = False  # dies with its connection; any other queue is durable
+    auto_delete: bool = False  # dies with its last consumer
     arguments: Mapping[str, Argument] = field(default_factory=dict)
 
 
@@ -109,6 +110,28 @@ def job_queue(name: str) -> Queue:
 def pool_queues(pool: str) -> tuple[Queue, ...]:
     """List the three queues of *pool*, the most urgent first."""
     return tuple(job_queue(route(pool, priority)) for priority in Priority)
+
+
+def early_name(route: str) -> str:
+    """Name the queue of early knocks for the pool of *route*."""
+    return f"{route.rpartition('.')[0]}.early"
+
+
+def early_queue(pool: str) -> Queue:
+    """The queue of early knocks for *pool*: nobody relies on it, and it holds nothing for long."""
+    name = early_name(route(pool, Priority.NORMAL))
+    return Queue(
+        name=name,
+        exchange=JOBS.name,
+        key=name,
+        auto_delete=True,
+        arguments={
+            "x-queue-type": "classic",
+            "x-max-length": 64,
+            "x-message-ttl": 1_000,
+            "x-overflow": "drop-head",
+        },
+    )
 
 
 def job_topology(queues: Iterable[str]) -> Topology:

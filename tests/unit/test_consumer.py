@@ -12,6 +12,7 @@ from back_service.consumer import Consumer
 from back_service.knocks import WAIT_PATIENCE
 from back_service.leases import Held, Leases
 from shared.broker.delivery import Delivery
+from shared.broker.early import Heard
 from shared.contract.ids import JobId
 from shared.contract.job_types import Catalogue
 from shared.contract.jobs import Job
@@ -29,6 +30,7 @@ class Door:
 
     def __init__(self) -> None:
         self.waiting: dict[str, deque[Delivery]] = {ROUTE: deque()}
+        self.early: deque[Heard] = deque()
         self.news = asyncio.Event()
         self.acked: list[int] = []
         self.rejected: list[int] = []

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import cast
 
 from shared.broker.delivery import Custody, Delivery
+from shared.broker.early import Heard
 from shared.broker.subscriber import Subscriber
 from shared.contract.ids import JobId
 from shared.contract.messages import encode_knock
@@ -30,18 +31,31 @@ class Broker:
         return 1
 
     def deliver(
-        self, *job_ids: JobId, route: str = NORMAL, keyed: bool = False, at: float = 1_000.0
+        self,
+        *job_ids: JobId,
+        route: str = NORMAL,
+        keyed: bool = False,
+        at: float = 1_000.0,
+        message_id: str | None = None,
     ) -> Delivery:
         """Deliver a knock for *job_ids*."""
-        return self.deliver_body(encode_knock(list(job_ids), keyed=keyed), route=route, at=at)
+        body = encode_knock(list(job_ids), keyed=keyed)
+        return self.deliver_body(body, route=route, at=at, message_id=message_id)
 
-    def deliver_body(self, body: bytes, *, route: str = NORMAL, at: float = 1_000.0) -> Delivery:
+    def deliver_body(
+        self,
+        body: bytes,
+        *,
+        route: str = NORMAL,
+        at: float = 1_000.0,
+        message_id: str | None = None,
+    ) -> Delivery:
         self._tags += 1
         return Delivery(
             body=body,
             route=route,
             headers={},
-            message_id=None,
+            message_id=message_id,
             user_id=None,
             redelivered=False,
             arrived_at=at,
@@ -57,6 +71,7 @@ class Inbox:
         self.waiting: Mapping[str, deque[Delivery]] = {
             route: deque() for route in (HIGH, NORMAL, LOW)
         }
+        self.early: deque[Heard] = deque()
         self.news = asyncio.Event()
         self.is_paused = False
 
@@ -65,8 +80,13 @@ class Inbox:
             self.waiting[delivery.route].append(delivery)
         self.news.set()
 
+    def put_early(self, message_id: str, body: bytes) -> None:
+        self.early.append((message_id, body))
+        self.news.set()
+
     async def pause(self) -> None:
         self.is_paused = True
+        self.early.clear()
         for deliveries in self.waiting.values():
             deliveries.clear()
 

@@ -88,9 +88,17 @@ class Works:
     def queue(self, count: int, **facts: Any) -> list[JobId]:
         return [self.work.queue(**facts) for _ in range(count)]
 
-    def knock(self, *job_ids: JobId, route: str = NORMAL, keyed: bool = False) -> int:
+    def knock(
+        self,
+        *job_ids: JobId,
+        route: str = NORMAL,
+        keyed: bool = False,
+        message_id: str | None = None,
+    ) -> int:
         """Deliver a knock, and give its tag."""
-        delivery = self.broker.deliver(*job_ids, route=route, keyed=keyed, at=self.clock.now)
+        delivery = self.broker.deliver(
+            *job_ids, route=route, keyed=keyed, at=self.clock.now, message_id=message_id
+        )
         self.inbox.put(delivery)
         return delivery.tag
 
