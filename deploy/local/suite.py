@@ -6,8 +6,10 @@ for ``stack.attach``. Those named by the user in the first two are used instead.
 ``acceptance`` run last and alone. Without servers a desk runs the rest; CI fails.
 
 ``make faults``: only the tests marked ``faults``, which ``make test`` leaves out, alone; ``make
-faults-quick``: of these the ones marked ``quick``. Both keep a line a drill in
-``benchmarks/results/faults.jsonl``.
+faults-quick``: of these the ones marked ``quick``; ``make campaign``: all, with three seeds and a
+load that the figures of the promise need, and it fails unless it has shown each of them; ``make
+soak``: two hours of random faults. All keep a line a drill in ``benchmarks/results/faults.jsonl``,
+a campaign its sums in ``campaign.jsonl`` beside it.
 """
 
 import os
@@ -22,8 +24,23 @@ from deploy.local.stack import Given, Stack, open_stack
 from deploy.local.terminal import StopAsked, Stops
 
 _TOGETHER = ("-n", "2", "--dist", "loadfile")  # what a file starts, it starts once
-_FAULTS = {"--faults": "faults", "--faults-quick": "faults and quick"}
-_DRILLS = record.ROOT / "benchmarks" / "results" / "faults.jsonl"
+_RESULTS = record.ROOT / "benchmarks" / "results"
+_DRILLS = {"UKETSUKE_TEST_RESULTS": str(_RESULTS / "faults.jsonl")}
+_CAMPAIGN = {
+    "UKETSUKE_TEST_SUMS": str(_RESULTS / "campaign.jsonl"),
+    "UKETSUKE_TEST_GOALS": "yes",
+    "UKETSUKE_TEST_SEEDS": "1,2,3",
+    "UKETSUKE_TEST_BULK": "80",
+    "UKETSUKE_TEST_FAULT_SECONDS": "6",
+}
+_FAULTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "--faults": ("faults and not soak", _DRILLS),
+    "--faults-quick": ("faults and quick", _DRILLS),
+    "--campaign": ("faults and not soak", {**_DRILLS, **_CAMPAIGN}),
+    "--soak": ("soak", _DRILLS),
+}
+"""What is marked how, and what it is told, unless the user has said otherwise."""
+
 _NO_TESTS = 5  # pytest's exit code when nothing was selected
 _INTERRUPTED = 130
 
@@ -32,7 +49,7 @@ def main(words: Sequence[str]) -> int:
     """Run the suite, *words* being pytest's; answer the exit code."""
     Stops().listen()
     faults = _FAULTS.get(words[0]) if words else None
-    run = _run_all if faults is None else partial(_run_faults, faults)
+    run = _run_all if faults is None else partial(_run_faults, *faults)
     words = words if faults is None else words[1:]
     try:
         given = Given.by(os.environ, "UKETSUKE_TEST_")
@@ -62,8 +79,11 @@ def _run_all(words: Sequence[str], servers: Mapping[str, str]) -> int:
     return _sum_up(together, alone)
 
 
-def _run_faults(marked: str, words: Sequence[str], servers: Mapping[str, str]) -> int:
-    return _pytest({**servers, "UKETSUKE_TEST_RESULTS": str(_DRILLS)}, "-m", marked, *words)
+def _run_faults(
+    marked: str, told: Mapping[str, str], words: Sequence[str], servers: Mapping[str, str]
+) -> int:
+    chosen = {name: os.environ.get(name, value) for name, value in told.items()}
+    return _pytest({**servers, **chosen}, "-v", "-m", marked, *words)
 
 
 def _sum_up(*codes: int) -> int:
