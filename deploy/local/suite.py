@@ -33,13 +33,15 @@ _CAMPAIGN = {
     "UKETSUKE_TEST_BULK": "80",
     "UKETSUKE_TEST_FAULT_SECONDS": "6",
 }
-_FAULTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
-    "--faults": ("faults and not soak", _DRILLS),
-    "--faults-quick": ("faults and quick", _DRILLS),
-    "--campaign": ("faults and not soak", {**_DRILLS, **_CAMPAIGN}),
-    "--soak": ("soak", _DRILLS),
+_SUMMED = ("-v", "-p", "tests.campaign.sums")
+_TWO_AT_ONCE = ("-n", "2", "--dist", "worksteal")  # drills wait more than they work
+_FAULTS: Mapping[str, tuple[Sequence[str], Mapping[str, str]]] = {
+    "--faults": (("-m", "faults and not soak"), _DRILLS),
+    "--faults-quick": (("-m", "faults and quick"), _DRILLS),
+    "--campaign": (("-m", "faults and not soak", *_TWO_AT_ONCE), {**_DRILLS, **_CAMPAIGN}),
+    "--soak": (("-m", "soak"), _DRILLS),
 }
-"""What is marked how, and what it is told, unless the user has said otherwise."""
+"""How pytest is called, and what the drills are told, unless the user has said otherwise."""
 
 _NO_TESTS = 5  # pytest's exit code when nothing was selected
 _INTERRUPTED = 130
@@ -80,10 +82,13 @@ def _run_all(words: Sequence[str], servers: Mapping[str, str]) -> int:
 
 
 def _run_faults(
-    marked: str, told: Mapping[str, str], words: Sequence[str], servers: Mapping[str, str]
+    call: Sequence[str],
+    told: Mapping[str, str],
+    words: Sequence[str],
+    servers: Mapping[str, str],
 ) -> int:
     chosen = {name: os.environ.get(name, value) for name, value in told.items()}
-    return _pytest({**servers, **chosen}, "-v", "-m", marked, *words)
+    return _pytest({**servers, **chosen}, *_SUMMED, *call, *words)
 
 
 def _sum_up(*codes: int) -> int:

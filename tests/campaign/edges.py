@@ -149,6 +149,7 @@ FAULTS: Final[Sequence[Fault]] = (
         harm=cut_each_edge,
         bites={"edges cut": 6},
         limits={"not_202_while_cut": 0, "healed_to_first_run_s": 5.0},
+        is_long=True,
     ),
     Fault(
         number="F7",

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -64,7 +65,7 @@ async def _replace_all(scene: Scene) -> None:
 
 
 async def _upload(scene: Scene, data: bytes) -> tuple[int, str]:
-    status, body = await scene.crowd.call("POST", "/api/blobs", data=data)
+    status, body = await scene.crowd.call("POST", "/api/blobs", data=BytesIO(data))
     return status, orjson.loads(body).get("id", "") if status == 201 else ""
 
 

@@ -36,8 +36,9 @@ def keep(  # one line has that many parts
         "figures": figures,
         "again": again,
     }
-    kept.append(report)
-    print(f"\n{json.dumps(report)}")
+    line = json.dumps(report)
+    kept.append(json.loads(line))  # plain values: a worker hands them on
+    print(f"\n{line}")
     if path := os.environ.get("UKETSUKE_TEST_RESULTS"):
         append(report, path)
 

@@ -1,17 +1,38 @@
-"""What is said at the end of a run of drills: all of its lines together, against the goals."""
+"""What is said at the end of a run of drills: all of its lines together, against the goals.
+
+A plugin of pytest, named by the commands that run drills. Where several workers share the drills,
+each hands its lines over when it ends.
+"""
 
 import os
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from tests.campaign import results
 from tests.campaign.goals import sum_up, table
 
+_HANDED_OVER = "lines of drills"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the lines of a worker that has ended; one that crashed has none to give."""
+    results.kept.extend(getattr(node, "workeroutput", {}).get(_HANDED_OVER, ()))
+
+
+def is_one_of_several(config: pytest.Config) -> bool:
+    """Say whether this is a worker, whose lines are summed up elsewhere."""
+    return hasattr(config, "workeroutput")
+
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that was made for the goals, and has not shown each of them."""
+    if is_one_of_several(session.config):
+        session.config.workeroutput[_HANDED_OVER] = results.kept
+        return
     is_held_to_them = os.environ.get("UKETSUKE_TEST_GOALS") == "yes"
     if is_held_to_them and not all(found.is_good for found in sum_up(results.kept)):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
@@ -19,7 +40,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the sums, and keep them as one line where the command says so."""
-    if not results.kept:
+    if not results.kept or is_one_of_several(terminalreporter.config):
         return
     found = sum_up(results.kept)
     terminalreporter.section("figures of this run, all drills together")
