@@ -52,11 +52,12 @@ def append(report: Mapping[str, Any], path: str) -> None:
 @cache
 def commit() -> str:
     """Name the commit that the tree is at; one that has been changed since is dirty."""
-    said = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return said.stdout.strip() or "unknown"
+    name = _git("rev-parse", "--short", "HEAD").stdout.strip()
+    if not name:
+        return "unknown"
+    is_clean = _git("diff", "--quiet", "HEAD", "--", ".", ":!benchmarks/results").returncode == 0
+    return name if is_clean else f"{name}-dirty"
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, check=False)
