@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final
 
 from tests.campaign.fault import Fault
-from tests.campaign.scene import Scene, first_answer
+from tests.campaign.scene import Scene, Stage, first_answer
 from tests.support.small_disk import SmallDisk
 from tests.support.waiting import until
 
@@ -52,5 +52,6 @@ FAULTS: Final[Sequence[Fault]] = (
         bites={"disk full": 1, "refused": _REFUSALS, "read all the same": 1},
         limits={"odd_reads": 0, "disk_back_to_202_s": 10.0},
         disk_megabytes=400,
+        stage=Stage(warm=8.0),
     ),
 )

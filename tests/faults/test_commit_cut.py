@@ -148,7 +148,7 @@ async def test_f14_hundreds_of_cut_commits_lose_and_double_nothing(probed: House
     """As above, for as many cuts as the promise is to be proven with; and the jobs all end."""
     wanted, story = int(os.environ.get("UKETSUKE_TEST_CUTS", "500")), Story()
     cut = PostgresCut(
-        before=chance(0.1, seed="before"), reply=chance(0.15, seed="reply"), carrying=_SUBMIT
+        before=chance(0.15, seed="before"), reply=chance(0.2, seed="reply"), carrying=_SUBMIT
     )
     async with open_proxy(probed.database_url, cut.watch) as proxy, open_session() as session:
         front, back = await probed.front(database_url=proxy.url), await probed.back()
