@@ -52,6 +52,7 @@ async def do_without_the_broker(scene: Scene, _seconds: float) -> None:
     broker, history = scene.house.stack.broker, scene.crowd.history
     await asyncio.to_thread(broker.settle)
     await asyncio.to_thread(broker.kill)
+    killed = datetime.now(UTC)
     begun, unanswered = len(history.submits), len(history.broken_off)
     await asyncio.sleep(_OUTAGE)  # the fault itself
     statuses = [status for _, status in history.submits[begun:]]
@@ -62,7 +63,7 @@ async def do_without_the_broker(scene: Scene, _seconds: float) -> None:
     waiting = await scene.house.fetchval("SELECT count(*) FROM outbox")
     scene.bite("knocks waited", int(str(waiting)))
     await asyncio.to_thread(broker.start)
-    await _first_delivery(scene, datetime.now(UTC), time.time())
+    await _first_delivery(scene, killed, time.time())
 
 
 async def alarm_up_to_the_cap(scene: Scene, _seconds: float) -> None:
@@ -106,7 +107,8 @@ FAULTS: Final[Sequence[Fault]] = (
         bites={"submits meanwhile": 1000, "knocks waited": 100},
         limits={"not_202_in_the_outage": 0},
         is_long=True,
-        recovers_within=180.0,
+        stage=Stage(slow=0.3, slots=24, keys=400),  # much will have waited: no key for long
+        recovers_within=240.0,
     ),
     Fault(
         number="F8",

@@ -41,6 +41,7 @@ class Stage:
     front: Mapping[str, object] = field(default_factory=dict)  # further settings of fronts
     back: Mapping[str, object] = field(default_factory=dict)
     slow: float = 1.0  # the longest job
+    keys: int = 50
     every: float = 0.02  # between two submits of one client, on average
     warm: float = 3.0  # of load before the fault
 

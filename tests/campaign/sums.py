@@ -23,15 +23,15 @@ def pytest_testnodedown(node: Any) -> None:
     results.kept.extend(getattr(node, "workeroutput", {}).get(_HANDED_OVER, ()))
 
 
-def is_one_of_several(config: pytest.Config) -> bool:
-    """Say whether this is a worker, whose lines are summed up elsewhere."""
-    return hasattr(config, "workeroutput")
+def output_of(config: pytest.Config) -> dict[str, Any] | None:
+    """Give what a worker hands over when it ends; ``None`` where there are no workers."""
+    return getattr(config, "workeroutput", None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that was made for the goals, and has not shown each of them."""
-    if is_one_of_several(session.config):
-        session.config.workeroutput[_HANDED_OVER] = results.kept
+    if (output := output_of(session.config)) is not None:
+        output[_HANDED_OVER] = results.kept
         return
     is_held_to_them = os.environ.get("UKETSUKE_TEST_GOALS") == "yes"
     if is_held_to_them and not all(found.is_good for found in sum_up(results.kept)):
@@ -40,7 +40,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the sums, and keep them as one line where the command says so."""
-    if not results.kept or is_one_of_several(terminalreporter.config):
+    if not results.kept or output_of(terminalreporter.config) is not None:
         return
     found = sum_up(results.kept)
     terminalreporter.section("figures of this run, all drills together")

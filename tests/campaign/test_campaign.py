@@ -24,7 +24,7 @@ from tests.support.small_disk import open_small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.servers, pytest.mark.timeout(600)]
 
-_SUBMITTERS, _KEYS = 6, 50
+_SUBMITTERS = 6
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def drills() -> Iterator[Any]:
 async def test_the_promise_survives(mortal: Stack, tmp_path: Path, fault: Fault, seed: int) -> None:
     """Mixed load, one fault, and then every rule is held against every job."""
     seconds = float(os.environ.get("UKETSUKE_TEST_FAULT_SECONDS", "8"))
-    crowd = Crowd([], seed=f"{fault}-{seed}", keys=_KEYS, slow=fault.stage.slow)
+    crowd = Crowd([], seed=f"{fault}-{seed}", keys=fault.stage.keys, slow=fault.stage.slow)
     try:
         async with (
             open_arena(mortal, fault, tmp_path) as arena,
