@@ -3,7 +3,7 @@
 DO := python3 deploy/local/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo stop test test-fast faults faults-quick sabotage lint types bench docs lock clean
+.PHONY: help setup run demo stop test test-fast faults faults-quick campaign soak sabotage lint types bench docs lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ faults:  ## what `make test` leaves out: clusters, failovers and losses, on real
 
 faults-quick:  ## the drills that every change is held against (about 5 minutes)
 	@$(DO) faults-quick $(ARGS)
+
+campaign:  ## all drills with three seeds and more load, summed up and held against the goals
+	@$(DO) campaign $(ARGS)
+
+soak:  ## two hours of random faults: is memory flat, do tables stay small? (UKETSUKE_TEST_SOAK=300)
+	@$(DO) soak $(ARGS)
 
 sabotage:  ## take guards away, one by one in copies: a named test must notice each
 	@$(DO) sabotage $(ARGS)

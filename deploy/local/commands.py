@@ -40,6 +40,8 @@ PROGRAMS: Mapping[str, Command] = {
     ),
     "faults": Command(lock=DEV, programs=[["-m", "deploy.local.suite", "--faults"]]),
     "faults-quick": Command(lock=DEV, programs=[["-m", "deploy.local.suite", "--faults-quick"]]),
+    "campaign": Command(lock=DEV, programs=[["-m", "deploy.local.suite", "--campaign"]]),
+    "soak": Command(lock=DEV, programs=[["-m", "deploy.local.suite", "--soak", "-s"]]),
     "sabotage": Command(lock=DEV, programs=[["-m", "tests.sabotage.run"]]),
     "lint": Command(
         lock=DEV,

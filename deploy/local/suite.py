@@ -7,8 +7,10 @@ two processors, since most tests wait more than they compute. Tests marked ``tim
 alone. Without servers a desk runs the rest; CI fails.
 
 ``make faults``: only the tests marked ``faults``, which ``make test`` leaves out, alone; ``make
-faults-quick``: of these the ones marked ``quick``. Both keep a line a drill in
-``benchmarks/results/faults.jsonl``.
+faults-quick``: of these the ones marked ``quick``; ``make campaign``: all, with three seeds and a
+load that the figures of the promise need, and it fails unless it has shown each of them; ``make
+soak``: two hours of random faults. All keep a line a drill in ``benchmarks/results/faults.jsonl``,
+a campaign its sums in ``campaign.jsonl`` beside it.
 """
 
 import os
@@ -25,8 +27,25 @@ from deploy.local.terminal import StopAsked, Stops
 
 _FILES = ("--dist", "loadfile", "--no-loadscope-reorder")  # what a file starts, it starts once
 _TOGETHER = ("-n", "3", *_FILES)
-_FAULTS = {"--faults": "faults", "--faults-quick": "faults and quick"}
-_DRILLS = record.ROOT / "benchmarks" / "results" / "faults.jsonl"
+_RESULTS = record.ROOT / "benchmarks" / "results"
+_DRILLS = {"UKETSUKE_TEST_RESULTS": str(_RESULTS / "faults.jsonl")}
+_CAMPAIGN = {
+    "UKETSUKE_TEST_SUMS": str(_RESULTS / "campaign.jsonl"),
+    "UKETSUKE_TEST_GOALS": "yes",
+    "UKETSUKE_TEST_SEEDS": "1,2,3",
+    "UKETSUKE_TEST_BULK": "80",
+    "UKETSUKE_TEST_FAULT_SECONDS": "6",
+}
+_SUMMED = ("-v", "-p", "tests.campaign.sums")
+_TWO_AT_ONCE = ("-n", "2", "--dist", "worksteal")  # drills wait more than they work
+_FAULTS: Mapping[str, tuple[Sequence[str], Mapping[str, str]]] = {
+    "--faults": (("-m", "faults and not soak"), _DRILLS),
+    "--faults-quick": (("-m", "faults and quick"), _DRILLS),
+    "--campaign": (("-m", "faults and not soak", *_TWO_AT_ONCE), {**_DRILLS, **_CAMPAIGN}),
+    "--soak": (("-m", "soak"), _DRILLS),
+}
+"""How pytest is called, and what the drills are told, unless the user has said otherwise."""
+
 _NO_TESTS = 5  # pytest's exit code when nothing was selected
 _INTERRUPTED = 130
 
@@ -35,7 +54,7 @@ def main(words: Sequence[str]) -> int:
     """Run the suite, *words* being pytest's; answer the exit code."""
     Stops().listen()
     faults = _FAULTS.get(words[0]) if words else None
-    run = _run_all if faults is None else partial(_run_faults, faults)
+    run = _run_all if faults is None else partial(_run_faults, *faults)
     words = words if faults is None else words[1:]
     try:
         given = Given.by(os.environ, "UKETSUKE_TEST_")
@@ -66,8 +85,14 @@ def _run_all(words: Sequence[str], servers: Mapping[str, str]) -> int:
     return _sum_up(together, alone)
 
 
-def _run_faults(marked: str, words: Sequence[str], servers: Mapping[str, str]) -> int:
-    return _pytest({**servers, "UKETSUKE_TEST_RESULTS": str(_DRILLS)}, "-m", marked, *words)
+def _run_faults(
+    call: Sequence[str],
+    told: Mapping[str, str],
+    words: Sequence[str],
+    servers: Mapping[str, str],
+) -> int:
+    chosen = {name: os.environ.get(name, value) for name, value in told.items()}
+    return _pytest({**servers, **chosen}, *_SUMMED, *call, *words)
 
 
 def _sum_up(*codes: int) -> int:

@@ -3,6 +3,7 @@
 One process, one registry, one ``/metrics``.
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import cache
 from typing import Final
@@ -30,6 +31,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        self.gauge("uketsuke_tasks", "Tasks of the event loop", _tasks)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show what *read* answers whenever somebody looks."""
@@ -38,6 +40,13 @@ class Metrics:
     def exposition(self) -> bytes:
         """Write everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # asked outside of a loop
+        return 0
 
 
 class FrontMetrics(Metrics):

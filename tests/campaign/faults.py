@@ -5,8 +5,6 @@ Numbers are those of the table in ``docs/topics/faults.md``.
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
@@ -15,32 +13,13 @@ import aio_pika
 from shared.contract.ids import JobId
 from shared.contract.messages import encode_knock
 from shared.runtime.clock import fresh_job_id
-from tests.campaign.scene import Scene
+from tests.campaign import brokers, clocks, edges, files, full_disk, poison, workers
+from tests.campaign.fault import Fault
+from tests.campaign.scene import Scene, first_answer
 from tests.support import broker_faults
 from tests.support.broker_faults import Alarm
 
-Harm = Callable[[Scene, float], Awaitable[None]]
 _ROUTE: Final = "jobs.default.normal"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One row: *harm* acts on a scene under load, for about as many seconds as it is given.
-
-    *bites* names what must have been done at least so often, *marks* what it must have left in
-    the history of the jobs; else the run proves nothing.
-    """
-
-    number: str
-    name: str
-    harm: Harm
-    bites: dict[str, int]
-    marks: dict[str, int] = field(default_factory=dict)
-    is_quick: bool = False  # one of those that every change is held against
-    recovers_within: float = 60.0  # seconds from the end of the load to rest
-
-    def __str__(self) -> str:
-        return f"{self.number}-{self.name}"
 
 
 async def kill_backs(scene: Scene, seconds: float) -> None:
@@ -154,7 +133,7 @@ async def kill_the_database(scene: Scene, seconds: float) -> None:
         await asyncio.to_thread(database.start)
         back = monotonic()
         scene.bite("killed")
-        await _first_answer(scene, back, "database_back_to_202_s")
+        await first_answer(scene, back, "database_back_to_202_s")
         await asyncio.sleep(seconds / 4)  # load without a fault
 
 
@@ -166,7 +145,7 @@ async def restart_the_database(scene: Scene, seconds: float) -> None:
     await asyncio.sleep(seconds / 4)  # the fault itself
     await asyncio.to_thread(database.start)
     scene.bite("restarted")
-    await _first_answer(scene, monotonic(), "database_back_to_202_s")
+    await first_answer(scene, monotonic(), "database_back_to_202_s")
 
 
 async def forge_knocks(scene: Scene, seconds: float) -> None:
@@ -205,18 +184,6 @@ async def _forgeries(scene: Scene) -> list[bytes]:
     return [true, true, lying, newer, b"no knock at all"]
 
 
-async def _first_answer(scene: Scene, since: float, figure: str) -> None:
-    """Wait for the first 202 after *since*, and keep how long it took."""
-    submits = scene.crowd.history.submits
-    while True:
-        found = next((at for at, status in submits[-500:] if status == 202 and at > since), None)
-        if found is not None:
-            scene.figures[figure] = max(scene.figures.get(figure, 0.0), round(found - since, 2))
-            return
-        assert monotonic() < since + 30, "nothing was accepted any more"
-        await asyncio.sleep(0.02)
-
-
 FAULTS: Final = (
     Fault(
         number="F1",
@@ -253,13 +220,25 @@ FAULTS: Final = (
         name="database-killed",
         harm=kill_the_database,
         bites={"killed": 2},
+        limits={"database_back_to_202_s": 3.0},
         is_quick=True,
     ),
     Fault(
-        number="F12", name="database-restarted", harm=restart_the_database, bites={"restarted": 1}
+        number="F12",
+        name="database-restarted",
+        harm=restart_the_database,
+        bites={"restarted": 1},
+        limits={"database_back_to_202_s": 3.0},
     ),
     Fault(number="F15", name="tables-held", harm=hold_tables, bites={"refused meanwhile": 1}),
     Fault(
         number="F22", name="knocks-forged", harm=forge_knocks, bites={"forged": 50}, is_quick=True
     ),
+    *workers.FAULTS,
+    *brokers.FAULTS,
+    *edges.FAULTS,
+    *full_disk.FAULTS,
+    *files.FAULTS,
+    *clocks.FAULTS,
+    *poison.FAULTS,
 )

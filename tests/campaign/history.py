@@ -45,6 +45,9 @@ class History:
     odd_answers: list[str] = field(default_factory=list)
     submits: list[tuple[float, int]] = field(default_factory=list)  # monotonic end, status
     took: list[float] = field(default_factory=list)  # seconds of each 202
+    not_connected: int = 0  # calls that met nobody: nothing was sent, so all are made again
+    broken_off: list[str] = field(default_factory=list)  # calls and streams that ended otherwise
+    sent_away: int = 0  # readers told to come back: 1012
 
     def accepted(self) -> Iterator[tuple[str, Asked]]:
         """Go through the jobs that somebody was promised."""

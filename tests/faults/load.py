@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+from tests.campaign import results
 from tests.support.callers import Caller, Reply, keep_pace, open_session, quantile
 from tests.support.house import House, Worker
 from tests.support.lanes import is_out_of_order, overlaps
@@ -60,6 +61,7 @@ class Verdict:
     not_completed: int
     endings: Counter[int]  # how many jobs have that many
     keys: int
+    keyed: int
     keys_out_of_order: int
     overlaps: int
     runs: int
@@ -91,10 +93,37 @@ async def judged(house: House, load: Load) -> Verdict:
         not_completed=sum(job["state"] != "completed" for job in jobs),
         endings=Counter(ended),
         keys=len(lanes),
+        keyed=sum(map(len, lanes.values())),
         keys_out_of_order=sum(is_out_of_order(lane, by_job) for lane in lanes.values()),
         overlaps=sum(overlaps(lane, by_job) for lane in lanes.values()),
         runs=sum(event["kind"] == "running" for event in events),
         pause=longest_pause([job["completed_at"] for job in jobs], since=load.begun_at),
+    )
+
+
+def keep_verdict(
+    fault: str,
+    verdict: Verdict,
+    *,
+    bites: Mapping[str, int],
+    figures: Mapping[str, float],
+    again: str,
+) -> None:
+    """Keep what a steady load came to as one line of the results."""
+    results.keep(
+        fault,
+        bites=bites,
+        counts={
+            "accepted": verdict.jobs,
+            "keyed": verdict.keyed,
+            "runs": verdict.runs,
+            "accepted and lost": verdict.lost,
+            "not exactly one ending": verdict.jobs - verdict.endings[1],
+            "order in a key": verdict.keys_out_of_order,
+            "overlap in a key": verdict.overlaps,
+        },
+        figures=figures,
+        again=again,
     )
 
 

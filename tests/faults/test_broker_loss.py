@@ -9,7 +9,7 @@ import pytest
 
 from deploy.local.stack import open_stack
 from shared.broker.topology import route
-from tests.faults.load import judged, lost_its_broker, steady_load, told
+from tests.faults.load import judged, keep_verdict, lost_its_broker, steady_load, told
 from tests.support import broker_faults
 from tests.support.endings import all_have_ended
 from tests.support.house import House, open_house
@@ -54,6 +54,13 @@ async def test_a_broker_may_lose_all_its_data_and_every_job_still_finishes(
     verdict = await judged(house, load)
 
     print(f"\n{forgotten} knocks lost: {told(load)}\n  drained in {drained:.1f} s; {verdict}")
+    keep_verdict(
+        "F10-broker-loses-its-data",
+        verdict,
+        bites={"knocks lost": forgotten},
+        figures={"unfinished_after_loss": verdict.not_completed, "drained_s": round(drained, 1)},
+        again='make faults ARGS="tests/faults/test_broker_loss.py"',
+    )
     assert all(lost_its_broker(worker, begun_at) for worker in (front, *backs))
     assert any("knocked again for unheard jobs" in worker.logged for worker in backs)
     assert {reply.status for reply in load.replies} == {202}

@@ -11,7 +11,7 @@ import pytest
 from deploy.local.rabbitmq import RabbitMQ
 from deploy.local.stack import Given, open_stack
 from shared.broker.topology import route
-from tests.faults.load import judged, lost_its_broker, steady_load, told
+from tests.faults.load import judged, keep_verdict, lost_its_broker, steady_load, told
 from tests.support.broker_cluster import BrokerCluster, open_cluster, turned
 from tests.support.endings import all_have_ended
 from tests.support.house import House, open_house
@@ -86,6 +86,13 @@ async def test_one_of_three_nodes_may_go_and_no_promise_is_broken(
     verdict = await judged(house, load)
 
     print(f"\n{fault.name}: {told(load)}\n  {verdict}")
+    keep_verdict(
+        f"F11-{fault.name}",
+        verdict,
+        bites={"nodes lost": int(has_gone)},
+        figures={"cluster_pause_s": round(verdict.pause, 2)},
+        again=f'make faults ARGS="-k {fault.name}"',
+    )
     assert has_gone
     assert lost_its_broker(struck, begun_at), "the fault struck nobody"
     assert (heir is not leader) == fault.of_leader

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.campaign import results
 from tests.support.amqp_cut import AmqpCut
 from tests.support.callers import Caller, Reply, open_session, told
 from tests.support.dice import chance
@@ -19,12 +21,15 @@ from tests.support.postgres_cut import PostgresCut
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.quick,
     pytest.mark.servers,
     pytest.mark.timeout(180),
 ]
 
 _PATH = "/api/probes/step"
+_ENDS = """
+SELECT count(*) FILTER (WHERE kind IN ('completed', 'failed', 'cancelled', 'expired')) AS ends
+  FROM job_events GROUP BY job_id
+"""
 _SUBMIT = "INSERT INTO jobs ("  # what the commit of a submit carries, and no other
 
 
@@ -98,6 +103,7 @@ async def numbers_in(house: House) -> dict[str, int]:
     return {str(row["id"]): int(json.loads(row["request"])["number"]) for row in rows}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("before", "reply"), [(0.08, 0.0), (0.0, 0.08), (0.05, 0.05)], ids=["before", "reply", "both"]
 )
@@ -137,6 +143,48 @@ async def test_f14_a_submit_whose_commit_was_cut_is_one_job_or_a_503(
     assert stored == {job_id: number for number, ids in story.jobs.items() for job_id in ids}
 
 
+@pytest.mark.timeout(600)
+async def test_f14_hundreds_of_cut_commits_lose_and_double_nothing(probed: House) -> None:
+    """As above, for as many cuts as the promise is to be proven with; and the jobs all end."""
+    wanted, story = int(os.environ.get("UKETSUKE_TEST_CUTS", "500")), Story()
+    cut = PostgresCut(
+        before=chance(0.15, seed="before"), reply=chance(0.2, seed="reply"), carrying=_SUBMIT
+    )
+    async with open_proxy(probed.database_url, cut.watch) as proxy, open_session() as session:
+        front, back = await probed.front(database_url=proxy.url), await probed.back()
+        caller = Caller(session, probed.url(front))
+        async with asyncio.TaskGroup() as group:
+            for one in range(4):
+                enough = submit_until(lambda _: cut.bitten >= wanted, caller, story, seed=one)
+                group.create_task(enough)
+        await all_have_ended(probed, within=60)
+        assert (front.exit_code, back.exit_code) == (None, None)
+
+    stored, ends = await numbers_in(probed), await probed.fetch(_ENDS)
+    promised = {job_id for job_ids in story.jobs.values() for job_id in job_ids}
+    lost, doubled = len(promised - stored.keys()), len(stored) - len(set(stored.values()))
+    results.keep(
+        "F14-commits-cut",
+        bites={"commits cut": cut.bitten, "not sent": cut.killed, "not answered": cut.swallowed},
+        counts={
+            "asked": len(story.tried),
+            "accepted": len(promised),
+            "refused": len(story.refused),
+            "accepted and lost": lost,
+            "not exactly one ending": sum(row["ends"] != 1 for row in ends),
+        },
+        figures={"cut_and_lost_or_doubled": lost + doubled},
+        again=f'UKETSUKE_TEST_CUTS={wanted} make faults ARGS="-k hundreds_of_cut"',
+    )
+    assert cut.bitten >= wanted
+    assert min(cut.killed, cut.swallowed) >= wanted // 5
+    assert {r.status for r in story.refused} <= {503}
+    assert max(len(ids) for ids in story.jobs.values()) == 1
+    assert stored == {job_id: number for number, ids in story.jobs.items() for job_id in ids}
+    assert {row["ends"] for row in ends} == {1}
+
+
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("point", "goes_on"),
     [("before", False), ("before", True), ("reply", False), ("reply", True)],
@@ -172,6 +220,7 @@ async def test_f4_a_front_killed_in_a_submit_leaves_a_whole_job_or_none(
     assert back.exit_code is None
 
 
+@pytest.mark.quick
 async def test_f23_lost_confirms_delay_jobs_and_double_none(probed: House) -> None:
     """Who never hears of the confirm knocks again: each job is claimed once, and ends."""
     story = Story()

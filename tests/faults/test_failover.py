@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.postgres import Postgres
 from deploy.local.stack import Stack
-from tests.faults.load import Load, judged, steady_load, told
+from tests.faults.load import Load, judged, keep_verdict, steady_load, told
 from tests.support.endings import all_have_ended
 from tests.support.house import House, open_house
 from tests.support.standby import ask, open_address, open_pair, tcp_url
@@ -62,6 +62,13 @@ async def test_a_failover_loses_nothing_and_the_old_primary_gets_no_write(
         f"\n{address.cut} lines cut, first 202 {first - turned:.2f} s after: {told(load)}"
         f"\n  {verdict}"
         f"\n  the old primary: {len(old)} events, of which {len(split)} are its own alone"
+    )
+    keep_verdict(
+        "F13-failover",
+        verdict,
+        bites={"lines cut": address.cut},
+        figures={"failover_to_202_s": round(first - turned, 2)},
+        again='make faults ARGS="tests/faults/test_failover.py"',
     )
     assert address.cut > 0
     assert {reply.status for reply in load.replies} == {202, 503}

@@ -87,18 +87,18 @@ class House:
     _workers: list[Worker] = field(default_factory=list)
     ports: dict[int, int] = field(default_factory=dict)  # by pid
 
-    async def front(self, **settings: object) -> Worker:
+    async def front(self, *, module: str = "front_service", **settings: object) -> Worker:
         """Start a front service; returns when it is ready."""
         with free_port() as port:
             pass
-        worker = self._start("front_service", port=port, **settings)
+        worker = self._start(module, port=port, **settings)
         self.ports[worker.pid] = port
         await self._ready(worker, port)
         return worker
 
-    async def back(self, **settings: object) -> Worker:
+    async def back(self, *, module: str = "back_service", **settings: object) -> Worker:
         """Start a back service; returns when it consumes."""
-        worker = self._start("back_service", **settings)
+        worker = self._start(module, **settings)
 
         async def consumes() -> bool:
             if worker.exit_code is not None:
