@@ -19,7 +19,12 @@ from back_service.progress import ProgressBoard
 from back_service.quarantine import Quarantine, Suspects
 from back_service.runner import Runner
 from back_service.telling import Teller
-from back_service.upkeep.rescuer import LostKnocks, LostLeases, rescuers
+from back_service.upkeep.rescuer import (
+    LostKnocks,
+    LostLeases,
+    rescuer_of_knocks,
+    rescuer_of_leases,
+)
 from back_service.upkeep.scheduler import scheduler
 from back_service.upkeep.sweeper import deadlines, strays, sweeper
 from shared.blobs.store import open_blobs
@@ -94,13 +99,14 @@ async def open_back(
             pool, confirm_wait=settings.confirm_wait, max_crashes=settings.max_crashes
         )
         outbox = Outbox(quick)
-        publisher = Publisher(amqp, name="back-knocks", pools=catalogue.pools)
-        fan_out = FanOut(amqp, name="back-news")
+        makes = settings.declare_topology
+        publisher = Publisher(amqp, name="back-knocks", pools=catalogue.pools, declare=makes)
+        fan_out = FanOut(amqp, name="back-news", declare=makes)
         metrics.gauge(
             "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
         )
         post = Post(outbox, publisher, confirm_wait=settings.confirm_wait)
-        subscriber = Subscriber(amqp, name="back-jobs", routes=_routes(settings))
+        subscriber = Subscriber(amqp, name="back-jobs", routes=_routes(settings), declare=makes)
         teller = Teller(fan_out, post)
         board = ProgressBoard(work, teller)
         leases = Leases(work, lease=settings.lease, clock=clock)
@@ -149,18 +155,31 @@ async def open_back(
         if settings.quarantine:
             yield [*ground, leases, board, suspects, consumer]
             return
-        yield [
-            *ground,
-            Relay(outbox, publisher),
-            subscriber,
-            leases,
-            board,
+        upkeep_services: list[Service] = [
             scheduler(upkeep, teller),
-            *rescuers(lost_leases, lost_knocks),
+            rescuer_of_leases(lost_leases),
             deadlines(upkeep, teller),
             sweeper(upkeep, blobs),
             strays(upkeep, blobs, place=os.urandom(1).hex()),  # else restarts favour the first
-            *_probes(settings, metrics, outbox, subscriber),
+        ]
+        ground.append(Relay(outbox, publisher))
+        if "work" not in settings.roles:
+            probes = _probes(settings, metrics, outbox, publisher.link.up.is_set)
+            yield [*ground, *upkeep_services, *probes]
+            return
+        yield [
+            *ground,
+            subscriber,
+            leases,
+            board,
+            *(upkeep_services if "upkeep" in settings.roles else ()),
+            rescuer_of_knocks(lost_knocks),  # who hears the queues of a pool looks after its knocks
+            *_probes(
+                settings,
+                metrics,
+                outbox,
+                lambda: subscriber.link.up.is_set() and not subscriber.is_paused,
+            ),
             quarantine,  # waited for after the consumer, told before it: both drain at once
             consumer,
             Afterwards("quarantine told to leave", quarantine.close, within=_TOLD),
@@ -173,9 +192,9 @@ def _watchdog(settings: BackSettings) -> Watchdog:
 
 
 def _probes(
-    settings: BackSettings, metrics: BackMetrics, outbox: Outbox, subscriber: Subscriber
+    settings: BackSettings, metrics: BackMetrics, outbox: Outbox, hears: Callable[[], bool]
 ) -> Sequence[Service]:
-    """Listen for probes where the settings say so; a worker needs database and broker both."""
+    """Listen for probes where the settings say so; a back needs database and broker both."""
     if settings.probe_port is None:
         return ()
 
@@ -184,7 +203,7 @@ def _probes(
             await outbox.depth(1)
         except Unavailable:
             return False
-        return subscriber.link.up.is_set() and not subscriber.is_paused
+        return hears()
 
     host, port = settings.probe_host, settings.probe_port
     return (Probes(host=host, port=port, metrics=metrics, is_ready=is_ready),)

@@ -22,7 +22,7 @@ from front_service.push.hub import Hub
 from front_service.push.listener import Listener
 from front_service.push.stream import Reads as Readable
 from front_service.push.stream import Streams
-from front_service.routes import ROUTES
+from front_service.routes import PUBLIC_ROUTES, ROUTES
 from front_service.server import HttpServer
 from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
 from shared.blobs.store import open_blobs
@@ -33,6 +33,7 @@ from shared.outbox import Post, Relay
 from shared.runtime.catalogue import load_job_types
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.metrics import FrontMetrics
+from shared.runtime.probes import Probes
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
 from shared.store.blobs import BlobRows
@@ -79,11 +80,12 @@ class Front:
     heads: Heads
     backlog: Backlog
     server: HttpServer
+    probes: Sequence[Service]
 
     @property
     def services(self) -> list[Service]:
         """What is to run, in the order of starting."""
-        return [self.backlog, self.listener, self.heads, self.server]
+        return [*self.probes, self.backlog, self.listener, self.heads, self.server]
 
 
 @asynccontextmanager
@@ -97,8 +99,9 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         looks = await stack.enter_async_context(_pool(settings, settings.read_pool_size, "reads"))
         blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
         outbox = Outbox(pool)
-        publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools)
-        fan_out = FanOut(amqp, name="front-news")
+        makes = settings.declare_topology
+        publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools, declare=makes)
+        fan_out = FanOut(amqp, name="front-news", declare=makes)
         post = Post(outbox, publisher, confirm_wait=wait)
         intake = Intake(pool, confirm_wait=wait)
         ground = Ground(
@@ -114,7 +117,13 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         )
         front = build_front(settings, catalogue, ground, clock=SystemClock())
         ears = front.listener
-        fan_in = FanIn(amqp, name="front-ears", on_message=ears.hear, on_reconnect=ears.reconnected)
+        fan_in = FanIn(
+            amqp,
+            name="front-ears",
+            on_message=ears.hear,
+            on_reconnect=ears.reconnected,
+            declare=makes,
+        )
         front.app[keys.METRICS].gauge(
             "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
         )
@@ -162,7 +171,7 @@ def build_front(
         max_age=settings.max_age,
         egress=settings.egress,
     )
-    app.add_routes(ROUTES)
+    app.add_routes(ROUTES if settings.probe_port is None else PUBLIC_ROUTES)
     server = HttpServer(
         app,
         host=settings.host,
@@ -175,7 +184,30 @@ def build_front(
     )
     listener = Listener(hub, ground.reads, clock)
     _measure(metrics, hub, server, ground)
-    return Front(app=app, hub=hub, listener=listener, heads=heads, backlog=backlog, server=server)
+    return Front(
+        app=app,
+        hub=hub,
+        listener=listener,
+        heads=heads,
+        backlog=backlog,
+        server=server,
+        probes=_probes(settings, readiness, metrics),
+    )
+
+
+def _probes(
+    settings: FrontSettings, readiness: Readiness, metrics: FrontMetrics
+) -> Sequence[Service]:
+    """Answer probes on a port of their own, where the settings name one, to the very end."""
+    if settings.probe_port is None:
+        return ()
+
+    async def is_ready() -> bool:
+        ready, _ = await readiness.report()
+        return ready
+
+    host, port = settings.probe_host, settings.probe_port
+    return (Probes(host=host, port=port, metrics=metrics, is_ready=is_ready),)
 
 
 def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:

@@ -32,3 +32,6 @@ ROUTES = (
     _get("/api/{collection}/result/{id}", jobs.result),
     _post("/api/{collection}/cancel/{id}", jobs.cancel),
 )
+
+PUBLIC_ROUTES = tuple(route for route in ROUTES if route.path != "/metrics")
+"""The API of a front whose figures have a port of their own."""

@@ -84,14 +84,14 @@ class House:
         """Start a front service; returns when it is ready."""
         with free_port() as port:
             pass
-        worker = self._start("front_service", port=port, **settings)
+        worker = self.start("front_service", port=port, **settings)
         self.ports[worker.pid] = port
         await self._ready(worker, port)
         return worker
 
     async def back(self, **settings: object) -> Worker:
         """Start a back service; returns when it consumes."""
-        worker = self._start("back_service", **settings)
+        worker = self.start("back_service", **settings)
 
         async def consumes() -> bool:
             if worker.exit_code is not None:
@@ -125,7 +125,7 @@ class House:
             if worker.exit_code is None:
                 worker.kill()
 
-    def _start(self, module: str, **settings: object) -> Worker:
+    def start(self, module: str, **settings: object) -> Worker:
         own = {f"UKETSUKE_{name.upper()}": str(value) for name, value in settings.items()}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("UKETSUKE_")}
         environment |= {
