@@ -3,7 +3,7 @@
 DO := python3 deploy/local/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo stop test test-fast faults faults-quick sabotage lint types bench docs lock clean
+.PHONY: help setup run demo stop test test-fast faults faults-quick sabotage lint types bench deploy-check docs lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ types:  ## check the types
 
 bench:  ## measure throughput and latency on this machine
 	@$(DO) bench $(ARGS)
+
+deploy-check:  ## is what lies in deploy/ sound? (images, manifests; minutes; says what it cannot tell)
+	@$(DO) deploy-check $(ARGS)
 
 docs:  ## write the generated pages anew
 	@$(DO) docs
