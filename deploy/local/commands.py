@@ -50,6 +50,7 @@ PROGRAMS: Mapping[str, Command] = {
     "types": Command(lock=DEV, programs=[["-m", "mypy"]]),
     "bench": Command(lock=DEV, programs=[["-m", "benchmarks.run"]]),
     "deploy-check": Command(lock=DEV, programs=[["-m", "deploy.check"]]),
+    "rehearse": Command(lock=DEV, programs=[["-m", "tests.rehearsal.run"]]),
     "docs": Command(lock=DEV, programs=[["-m", "docs.generate"]]),
 }
 
