@@ -45,3 +45,6 @@ ROUTES: Final = (
     get("/api/{collection}/result/{id}", jobs.result, of_jobs.RESULT),
     post("/api/{collection}/cancel/{id}", jobs.cancel, of_jobs.CANCEL),
 )
+
+PUBLIC_ROUTES = tuple(route for route in ROUTES if route.path != "/metrics")
+"""The API of a front whose figures have a port of their own."""
