@@ -1,6 +1,7 @@
 """Faults of the broker that take long: it is away, comes back again and again, or takes nothing."""
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from tests.support import broker_faults
 from tests.support.broker_faults import Alarm
 from tests.support.waiting import until
 
-_RESTARTS: Final = 30
+_RESTARTS: Final = int(os.environ.get("UKETSUKE_TEST_RESTARTS", "30"))
 _OUTAGE: Final = 120.0  # seconds
 _CAP: Final = 150  # rows of the outbox, where the broker takes nothing
 _DELIVERED: Final = """
@@ -24,7 +25,7 @@ SELECT min(e.at) FROM job_events e JOIN jobs j ON j.id = e.job_id
 
 
 async def kill_the_broker_often(scene: Scene, _seconds: float) -> None:
-    """F9: killed and started thirty times; each time the first delivery is waited for."""
+    """F9: killed and started, again and again; each time the first delivery is waited for."""
     broker = scene.house.stack.broker
     await asyncio.to_thread(broker.settle)
     for _ in range(_RESTARTS):
