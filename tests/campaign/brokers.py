@@ -110,7 +110,7 @@ FAULTS: Final[Sequence[Fault]] = (
         limits={"not_202_in_the_outage": 0},
         is_long=True,
         stage=Stage(slow=0.3, slots=24, keys=400),  # much will have waited: no key for long
-        recovers_within=240.0,
+        recovers_within=400.0,
     ),
     Fault(
         number="F8",
