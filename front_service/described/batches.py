@@ -87,7 +87,7 @@ SUBMIT: Final = Operation(
     ),
     refusals=(
         *(Undecided, TooLarge, TooSlow, UnsupportedMedia, Invalid, IdempotencyMismatch),
-        *(BatchRefused, Unavailable),
+        *(BatchRefused, OverQuota, Unavailable),
     ),
 )
 

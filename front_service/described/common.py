@@ -117,6 +117,7 @@ ANY_ROUTE_REFUSES: Final[tuple[type[UketsukeError], ...]] = (
 
 OF_A_REFUSAL: Final[Mapping[int, tuple[Header, ...]]] = {
     409: (RETRY_AFTER,),
+    429: (RETRY_AFTER,),
     416: (
         Header(
             name="Content-Range",

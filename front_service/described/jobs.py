@@ -25,6 +25,7 @@ from shared.contract.errors import (
     NoResult,
     NotReplayable,
     NotUnique,
+    OverQuota,
     TooLarge,
     Unavailable,
     Undecided,
@@ -107,8 +108,7 @@ SUBMIT: Final = Operation(
     ),
     refusals=(
         *(Undecided, TooLarge, TooSlow, UnsupportedMedia, Invalid, IdempotencyMismatch),
-        NotUnique,
-        Unavailable,
+        *(NotUnique, OverQuota, Unavailable),
     ),
 )
 
