@@ -11,13 +11,16 @@ from aiohttp import web
 
 from front_service import keys
 from front_service.admission import Admission, Admits, Posts
+from front_service.attendance import Attendance
 from front_service.backlog import Backlog
 from front_service.control import Changes, Control, Sends, Tells
 from front_service.heads import Heads
 from front_service.health import Readiness
 from front_service.identity import Doorkeeper
+from front_service.keyring import KeyRing, ReadsKeys
 from front_service.lookup import Lookup
 from front_service.middleware.edge import edge
+from front_service.middleware.entrance import Entrance
 from front_service.push.hub import Hub
 from front_service.push.listener import Listener
 from front_service.push.stream import Reads as Readable
@@ -35,6 +38,7 @@ from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
+from shared.store.access import KeyRows
 from shared.store.blobs import BlobRows
 from shared.store.intake import Intake
 from shared.store.outbox import Outbox
@@ -64,6 +68,7 @@ class Ground:
     fan_out: Tells
     blobs: KeepsBytes
     blob_rows: KnowsBlobs
+    key_rows: ReadsKeys
     broker_is_up: Callable[[], bool]
     outbox_depth: Callable[[int], Awaitable[int]]
     free_connections: Callable[[], int]
@@ -78,12 +83,13 @@ class Front:
     listener: Listener
     heads: Heads
     backlog: Backlog
+    key_ring: KeyRing
     server: HttpServer
 
     @property
     def services(self) -> list[Service]:
         """What is to run, in the order of starting."""
-        return [self.backlog, self.listener, self.heads, self.server]
+        return [self.backlog, self.key_ring, self.listener, self.heads, self.server]
 
 
 @asynccontextmanager
@@ -108,6 +114,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             fan_out=fan_out,
             blobs=blobs,
             blob_rows=BlobRows(pool),
+            key_rows=KeyRows(pool),
             broker_is_up=lambda: not publisher.is_down,
             outbox_depth=outbox.depth,
             free_connections=lambda: pool.free,
@@ -139,11 +146,20 @@ def build_front(
         broker_is_up=ground.broker_is_up,
         clock=clock,
     )
+    attendance = Attendance()
+    key_ring = KeyRing(
+        ground.key_rows, clock, is_present=attendance.is_present, on_end=attendance.end
+    )
     doorkeeper = Doorkeeper(
-        anyone=settings.allow_anonymous, allowed_origins=settings.allowed_origins
+        key_ring,
+        required=settings.auth == "required",
+        anyone=settings.allow_anonymous,
+        allowed_origins=settings.allowed_origins,
     )
     metrics = FrontMetrics()
-    app = web.Application(middlewares=[edge(doorkeeper, heads, readiness, metrics)])
+    entrance = Entrance(doorkeeper, attendance, ROUTES)
+    guard = edge(entrance, heads=heads, readiness=readiness, metrics=metrics)
+    app = web.Application(middlewares=[guard])
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
     app[keys.METRICS] = metrics
     app[keys.STREAMS] = Streams(hub, ground.reads, clock)
@@ -175,7 +191,15 @@ def build_front(
     )
     listener = Listener(hub, ground.reads, clock)
     _measure(metrics, hub, server, ground)
-    return Front(app=app, hub=hub, listener=listener, heads=heads, backlog=backlog, server=server)
+    return Front(
+        app=app,
+        hub=hub,
+        listener=listener,
+        heads=heads,
+        backlog=backlog,
+        key_ring=key_ring,
+        server=server,
+    )
 
 
 def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:
@@ -190,7 +214,8 @@ def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground
 
 def refuse_strangers(settings: FrontSettings) -> None:
     """Refuse to start where anybody could reach a service that asks nobody who he is."""
-    if settings.allow_anonymous or settings.host == "localhost":
+    asks = settings.auth == "required"
+    if asks or settings.allow_anonymous or settings.host == "localhost":
         return
     try:
         is_ours = ip_address(settings.host).is_loopback
@@ -198,9 +223,10 @@ def refuse_strangers(settings: FrontSettings) -> None:
         is_ours = False
     if not is_ours:
         raise BadSettings(
-            f"UKETSUKE_HOST: {settings.host} can be reached from other machines, and no API key "
-            "is configured: everybody who reaches it could submit, read and cancel every job. "
-            "Listen on 127.0.0.1, or set UKETSUKE_ALLOW_ANONYMOUS=yes if that is what you want."
+            f"UKETSUKE_HOST: {settings.host} can be reached from other machines, and nobody is "
+            "asked who he is: everybody who reaches it could submit, read and cancel every job. "
+            "Set UKETSUKE_AUTH=required and make a key (uketsuke keys create), or listen on "
+            "127.0.0.1, or set UKETSUKE_ALLOW_ANONYMOUS=yes if that is what you want."
         )
 
 

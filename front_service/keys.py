@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from front_service.admission import Admission
+from front_service.attendance import Seat
 from front_service.control import Control
 from front_service.health import Readiness
 from front_service.identity import Principal
@@ -26,3 +27,4 @@ SETTINGS: Final = web.AppKey("settings", FrontSettings)
 TRACK_ID: Final = web.RequestKey("track_id", str)
 MARKS: Final = web.RequestKey[dict[str, str]]("marks", dict)  # headers of every answer
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
+SEAT: Final = web.RequestKey("seat", Seat)  # of a stream

@@ -1,14 +1,44 @@
 """What only a server of HTTP has to refuse, beside the tree of ``shared.contract.errors``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from shared.contract.access import Scope
 from shared.contract.errors import Refusal, UketsukeError
+
+
+class Unauthenticated(Refusal):
+    """The caller shows nothing, or nothing that counts (*shown*)."""
+
+    code = "unauthenticated"
+    status = 401
+    title = "This service has to know who calls"
+
+    def __init__(self, detail: str = "", *, shown: bool = False) -> None:
+        super().__init__(detail)
+        self.challenge = 'Bearer realm="uketsuke"'
+        if shown:
+            self.challenge += ', error="invalid_token"'
 
 
 class Forbidden(Refusal):
     code = "forbidden"
     status = 403
     title = "This caller may not do that"
+
+
+class OutOfScope(Forbidden):
+    """The caller is known, and may not do this (RFC 6750, section 3.1)."""
+
+    code = "out_of_scope"
+
+    def __init__(self, needs: Scope) -> None:
+        super().__init__(f"This takes the scope {needs}.")
+        self._needs = needs
+        self.challenge = f'Bearer realm="uketsuke", error="insufficient_scope", scope="{needs}"'
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        return {"scope": self._needs}
 
 
 class NoSuchPlace(Refusal):

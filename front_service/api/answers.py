@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from front_service.refusals import BadRange, WrongMethod
+from front_service.refusals import BadRange, OutOfScope, Unauthenticated, WrongMethod
 from shared.contract.errors import UketsukeError
 from shared.contract.status import dump
 
@@ -61,6 +61,8 @@ def problem(error: UketsukeError, track_id: str) -> web.Response:
     match error:
         case WrongMethod():
             headers[hdrs.ALLOW] = ", ".join(error.allowed)
+        case Unauthenticated() | OutOfScope():
+            headers[hdrs.WWW_AUTHENTICATE] = error.challenge
         case BadRange():
             headers[hdrs.CONTENT_RANGE] = f"bytes */{error.size_bytes}"
         case _:

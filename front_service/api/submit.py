@@ -12,6 +12,7 @@ from front_service.bodies import read_object
 from front_service.keys import ADMISSION, LOOKUP, PRINCIPAL, SETTINGS, STREAMS, TRACK_ID, UPLOADS
 from front_service.vetting import Ask
 from shared.contract import headers
+from shared.contract.access import Scope
 from shared.contract.errors import UketsukeError
 from shared.contract.ids import TrackId
 from shared.contract.status import status_document
@@ -34,7 +35,8 @@ async def submit(request: web.Request) -> web.Response:
     if ticket.replayed:
         answered[headers.IDEMPOTENT_REPLAYED] = "true"
     if (wishes := request.headers.get(PREFER)) is not None:
-        wait = _wait(wishes)
+        may_read = Scope.READ in request[PRINCIPAL].scopes
+        wait = _wait(wishes) if may_read else 0
         ended = await _ended(request, content["jobId"], wait) if wait else None
         if ended is not None:
             answered[PREFERENCE_APPLIED] = f"wait={wait}"

@@ -13,7 +13,7 @@ _MAY_SEND: Final = (
 )
 _MAY_READ: Final = (
     "Content-Disposition, Content-Range, ETag, Location, Preference-Applied, Retry-After, "
-    f"{headers.IDEMPOTENT_REPLAYED}, {headers.TRACK_ID}"
+    f"WWW-Authenticate, {headers.IDEMPOTENT_REPLAYED}, {headers.TRACK_ID}"
 )
 _REMEMBER: Final = "600"  # seconds that a browser need not ask again
 

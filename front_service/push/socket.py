@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import WSMessage, WSMsgType, web
 
 from front_service.connection import Connection
+from front_service.keys import SEAT
 from front_service.push.pace import Pace
 
 LARGEST_MESSAGE: Final = 65_536
@@ -28,6 +29,7 @@ _UNSUPPORTED: Final = 1003
 _POLICY: Final = 1008
 INTERNAL: Final = 1011
 GONE: Final = 4410
+_DISMISSED: Final = 4401  # whoever let the caller in does not any more
 _TOO_SLOW: Final = 4408
 
 
@@ -66,6 +68,7 @@ class Socket:
         accepted = cls(response, transport)
         if isinstance(request.protocol, Connection):
             request.protocol.on_flood(accepted.flooded)
+        request[SEAT].on_end(accepted.dismissed)
         return accepted
 
     @property
@@ -104,6 +107,10 @@ class Socket:
     def flooded(self) -> None:
         """Send a peer away whose frames are no longer looked at."""
         self._sending_away = asyncio.create_task(self.close(_POLICY, b"too many frames"))
+
+    def dismissed(self) -> None:
+        """Send a peer away whose key has ended; with another one it can resume."""
+        self._sending_away = asyncio.create_task(self.close(_DISMISSED, b"key has ended"))
 
     async def hear(self) -> None:
         """Ignore what the peer says until we close; raise ``PeerLost`` when it is gone.

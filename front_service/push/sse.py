@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from front_service.keys import MARKS, PRINCIPAL, STREAMS
+from front_service.keys import MARKS, PRINCIPAL, SEAT, STREAMS
 from front_service.push.hub import Draining
 from front_service.push.socket import shrink
 from front_service.push.story import Frame
@@ -47,6 +47,7 @@ async def _begin(request: web.Request) -> web.StreamResponse:
     )
     if request.transport is not None:
         shrink(request.transport)
+        request[SEAT].on_end(request.transport.close)  # it dials again, and is told why
     await response.prepare(request)
     return response
 

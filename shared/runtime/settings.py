@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -115,6 +115,10 @@ class FrontSettings(CommonSettings):
     max_upload: int = Field(default=2**30, ge=1_024, description="bytes of one uploaded file")
     max_outbox: int = Field(default=100_000, ge=1, description="rows; above, submits get 503")
     status_redirect: bool = Field(default=False, description="303 to the result once completed")
+    auth: Literal["auto", "required"] = Field(
+        default="auto",
+        description="required: every caller shows a key; auto: as soon as there is a key",
+    )
     allow_anonymous: bool = Field(default=False, description="take callers beyond loopback")
     allowed_origins: Listed = ()
 

@@ -17,7 +17,7 @@ from shared.runtime.clock import SystemClock
 from shared.runtime.serving import serve
 from shared.runtime.settings import FrontSettings
 from tests.front.job_types import CATALOGUE
-from tests.front.memory import Loudspeaker, MemoryPost, MemoryStore
+from tests.front.memory import Loudspeaker, MemoryKeys, MemoryPost, MemoryStore
 
 
 def settings(**values: Any) -> FrontSettings:
@@ -34,6 +34,7 @@ class Desk:
     store: MemoryStore
     post: MemoryPost
     air: Loudspeaker
+    keys: MemoryKeys
     front: Front
     session: aiohttp.ClientSession
     stop: asyncio.Event
@@ -68,6 +69,7 @@ async def open_desk(
 ) -> AsyncIterator[Desk]:
     """Serve a desk; several may share a store and the air."""
     store, post, air = store or MemoryStore(), MemoryPost(), air or Loudspeaker()
+    keys = MemoryKeys()
 
     async def outbox_depth(most: int) -> int:
         if store.is_away:
@@ -83,6 +85,7 @@ async def open_desk(
             fan_out=air,
             blobs=blobs,
             blob_rows=store,
+            key_rows=keys,
             broker_is_up=lambda: post.answer is True,
             outbox_depth=outbox_depth,
             free_connections=lambda: 8,
@@ -100,6 +103,7 @@ async def open_desk(
                 store=store,
                 post=post,
                 air=air,
+                keys=keys,
                 front=front,
                 session=session,
                 stop=stop,

@@ -29,6 +29,7 @@ MAY_IMPORT: Final[Mapping[str, Collection[str]]] = {
     "back_service": _SERVICE,
     "back_service.handlers": ("uketsuke", "shared.job_types"),
     "uketsuke": _CONTRACT,
+    "uketsuke.cli.tenants": (*_RUNTIME, "shared.store", "uketsuke"),
 }
 """Each part of the tree and the other parts it may know. The longest name that fits counts."""
 

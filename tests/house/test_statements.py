@@ -24,7 +24,6 @@ OF_ANY_TENANT: Final[Mapping[str, str]] = {
     "forget_tombstones": "upkeep",
     "go_on": "of a worker: keys of jobs that it has just ended",
     "hold_blobs": "upkeep",
-    "history": "its events are shown only with a job that `job_batch` found to be the tenant's",
     "knock": "of whoever has just moved these jobs; a knock tells nothing of them",
     "lapsed": "upkeep",
     "lock": "of whoever is about to move these jobs; it answers nothing",

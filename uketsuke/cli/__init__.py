@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from uketsuke.cli import commands
+from uketsuke.cli import commands, tenants
 
 
 def build(*, is_terminal: bool = False) -> typer.Typer:
@@ -32,6 +32,7 @@ def build(*, is_terminal: bool = False) -> typer.Typer:
     app.command("cancel")(commands.cancel)
     app.command("replay")(commands.replay)
     app.command("list")(commands.list_jobs)
+    app.add_typer(tenants.keys_app(), name="keys")
     return app
 
 
