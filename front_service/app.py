@@ -16,7 +16,7 @@ from front_service.backlog import Backlog
 from front_service.control import Changes, Control, Sends, Tells
 from front_service.heads import Heads
 from front_service.health import Readiness
-from front_service.identity import Doorkeeper
+from front_service.identity import Doorkeeper, ReadsTokens
 from front_service.keyring import KeyRing, ReadsKeys
 from front_service.lookup import Lookup
 from front_service.middleware.edge import edge
@@ -69,6 +69,7 @@ class Ground:
     blobs: KeepsBytes
     blob_rows: KnowsBlobs
     key_rows: ReadsKeys
+    tokens: ReadsTokens | None = None
     broker_is_up: Callable[[], bool]
     outbox_depth: Callable[[int], Awaitable[int]]
     free_connections: Callable[[], int]
@@ -96,12 +97,14 @@ class Front:
 async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]]:
     """Build everything; the services are to be started in their order, stopped in the other."""
     refuse_strangers(settings)
+    clock = SystemClock()
     catalogue = load_job_types(settings.job_type_modules)
     amqp, wait = settings.amqp_url.get_secret_value(), settings.confirm_wait
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(_pool(settings, settings.pool_size))
         looks = await stack.enter_async_context(_pool(settings, settings.read_pool_size, "reads"))
         blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
+        tokens, issuers = await _outside_issuer(settings, clock, stack)
         outbox = Outbox(pool)
         publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools)
         fan_out = FanOut(amqp, name="front-news")
@@ -115,11 +118,12 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             blobs=blobs,
             blob_rows=BlobRows(pool),
             key_rows=KeyRows(pool),
+            tokens=tokens,
             broker_is_up=lambda: not publisher.is_down,
             outbox_depth=outbox.depth,
             free_connections=lambda: pool.free,
         )
-        front = build_front(settings, catalogue, ground, clock=SystemClock())
+        front = build_front(settings, catalogue, ground, clock=clock)
         ears = front.listener
         fan_in = FanIn(amqp, name="front-ears", on_message=ears.hear, on_reconnect=ears.reconnected)
         front.app[keys.METRICS].gauge(
@@ -132,7 +136,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
 
         last_writes = Afterwards("last writes", drain, within=_LAST_WRITES)
         carriers: list[Service] = [publisher, fan_out, last_writes, Relay(outbox, publisher)]
-        yield [*carriers, fan_in, *front.services]
+        yield [*carriers, *issuers, fan_in, *front.services]
 
 
 def build_front(
@@ -152,6 +156,7 @@ def build_front(
     )
     doorkeeper = Doorkeeper(
         key_ring,
+        tokens=ground.tokens,
         required=settings.auth == "required",
         anyone=settings.allow_anonymous,
         allowed_origins=settings.allowed_origins,
@@ -202,6 +207,20 @@ def build_front(
     )
 
 
+async def _outside_issuer(
+    settings: FrontSettings, clock: Clock, stack: AsyncExitStack
+) -> tuple[ReadsTokens | None, Sequence[Service]]:
+    """Take tokens of an outside issuer where the settings name one."""
+    if settings.oidc_issuer is None:
+        return None, ()
+    try:
+        from front_service.oidc import open_tokens  # noqa: PLC0415  an extra, where it is wanted
+    except ImportError as error:
+        raise BadSettings("UKETSUKE_OIDC_ISSUER: this needs pip install uketsuke[oidc]") from error
+    tokens, issuer = await stack.enter_async_context(open_tokens(settings, clock))
+    return tokens, (issuer,)
+
+
 def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground) -> None:
     """Show what can be read off at any moment."""
     metrics.gauge("uketsuke_watchers", "Streams that follow a job", lambda: len(hub))
@@ -214,7 +233,7 @@ def _measure(metrics: FrontMetrics, hub: Hub, server: HttpServer, ground: Ground
 
 def refuse_strangers(settings: FrontSettings) -> None:
     """Refuse to start where anybody could reach a service that asks nobody who he is."""
-    asks = settings.auth == "required"
+    asks = settings.auth == "required" or settings.oidc_issuer is not None
     if asks or settings.allow_anonymous or settings.host == "localhost":
         return
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from front_service.app import Front, Ground, build_front
+from front_service.identity import ReadsTokens
 from shared.blobs.store import open_blobs
 from shared.contract.errors import Unavailable
 from shared.contract.ids import JobId, parse_uuid
@@ -65,6 +66,7 @@ async def open_desk(
     *,
     store: MemoryStore | None = None,
     air: Loudspeaker | None = None,
+    tokens: ReadsTokens | None = None,
     **values: Any,
 ) -> AsyncIterator[Desk]:
     """Serve a desk; several may share a store and the air."""
@@ -86,6 +88,7 @@ async def open_desk(
             blobs=blobs,
             blob_rows=store,
             key_rows=keys,
+            tokens=tokens,
             broker_is_up=lambda: post.answer is True,
             outbox_depth=outbox_depth,
             free_connections=lambda: 8,

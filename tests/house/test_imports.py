@@ -41,6 +41,7 @@ LIVES_IN: Final[Mapping[str, Collection[str]]] = {
     ),
     "aiormq": ("shared.broker",),
     "asyncpg": ("shared.store",),
+    "joserfc": ("front_service.tokens",),
     "multidict": ("front_service",),
     "obstore": ("shared.blobs",),
     "opentelemetry": ("shared.runtime",),
@@ -54,7 +55,13 @@ LIVES_IN: Final[Mapping[str, Collection[str]]] = {
     "structlog": ("shared", "front_service", "back_service"),
     "typer": ("uketsuke.cli",),
     "uvloop": ("front_service.__main__", "back_service.__main__"),
-    "yarl": ("shared.broker", "back_service.egress", "back_service.fetching", "uketsuke"),
+    "yarl": (
+        "shared.broker",
+        "back_service.egress",
+        "back_service.fetching",
+        "front_service.issuer",
+        "uketsuke",
+    ),
 }
 """The third parties of the services and their houses: each can be changed there alone."""
 
@@ -66,7 +73,9 @@ EDGES_OF_THE_FRONT: Final = (
     "front_service.api",
     "front_service.app",
     "front_service.connection",
+    "front_service.issuer",
     "front_service.keys",
+    "front_service.oidc",
     "front_service.middleware",
     "front_service.push.socket",
     "front_service.push.sse",
