@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from typing import Final, Protocol
+from uuid import uuid4
 
 from aiohttp import web
 
@@ -25,6 +26,7 @@ from front_service.push.hub import Hub
 from front_service.push.listener import Listener
 from front_service.push.stream import Reads as Readable
 from front_service.push.stream import Streams
+from front_service.quotas import KnowsQuotas, Quotas
 from front_service.routes import ROUTES
 from front_service.server import HttpServer
 from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
@@ -43,6 +45,7 @@ from shared.store.blobs import BlobRows
 from shared.store.intake import Intake
 from shared.store.outbox import Outbox
 from shared.store.pool import Pool, open_pool
+from shared.store.quotas import QuotaRows
 from shared.store.reads import Reads
 
 _PATIENCE: Final = 1.2  # seconds for one question to the database: a caller waits for it
@@ -69,6 +72,7 @@ class Ground:
     blobs: KeepsBytes
     blob_rows: KnowsBlobs
     key_rows: ReadsKeys
+    quota_rows: KnowsQuotas
     tokens: ReadsTokens | None = None
     broker_is_up: Callable[[], bool]
     outbox_depth: Callable[[int], Awaitable[int]]
@@ -85,12 +89,16 @@ class Front:
     heads: Heads
     backlog: Backlog
     key_ring: KeyRing
+    quotas: Quotas
     server: HttpServer
 
     @property
     def services(self) -> list[Service]:
         """What is to run, in the order of starting."""
-        return [self.backlog, self.key_ring, self.listener, self.heads, self.server]
+        return [
+            *(self.backlog, self.key_ring, self.quotas),
+            *(self.listener, self.heads, self.server),
+        ]
 
 
 @asynccontextmanager
@@ -118,6 +126,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             blobs=blobs,
             blob_rows=BlobRows(pool),
             key_rows=KeyRows(pool),
+            quota_rows=QuotaRows(pool, uuid4()),
             tokens=tokens,
             broker_is_up=lambda: not publisher.is_down,
             outbox_depth=outbox.depth,
@@ -162,11 +171,12 @@ def build_front(
         allowed_origins=settings.allowed_origins,
     )
     metrics = FrontMetrics()
-    entrance = Entrance(doorkeeper, attendance, ROUTES)
+    quotas = Quotas(ground.quota_rows, clock)
+    entrance = Entrance(doorkeeper, attendance, quotas, ROUTES)
     guard = edge(entrance, heads=heads, readiness=readiness, metrics=metrics)
     app = web.Application(middlewares=[guard])
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
-    app[keys.METRICS] = metrics
+    app[keys.METRICS], app[keys.QUOTAS] = metrics, quotas
     app[keys.STREAMS] = Streams(hub, ground.reads, clock)
     app[keys.UPLOADS] = Uploads(ground.blobs, ground.blob_rows, most_bytes=settings.max_upload)
     app[keys.CONTROL] = Control(
@@ -203,6 +213,7 @@ def build_front(
         heads=heads,
         backlog=backlog,
         key_ring=key_ring,
+        quotas=quotas,
         server=server,
     )
 

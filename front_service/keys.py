@@ -11,6 +11,7 @@ from front_service.health import Readiness
 from front_service.identity import Principal
 from front_service.lookup import Lookup
 from front_service.push.stream import Streams
+from front_service.quotas import Quotas
 from front_service.uploads import Uploads
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.settings import FrontSettings
@@ -18,6 +19,7 @@ from shared.runtime.settings import FrontSettings
 ADMISSION: Final = web.AppKey("admission", Admission)
 CONTROL: Final = web.AppKey("control", Control)
 LOOKUP: Final = web.AppKey("lookup", Lookup)
+QUOTAS: Final = web.AppKey("quotas", Quotas)
 UPLOADS: Final = web.AppKey("uploads", Uploads)
 STREAMS: Final = web.AppKey("streams", Streams)
 METRICS: Final = web.AppKey("metrics", FrontMetrics)

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+from front_service.id_tokens import ALGORITHMS, TokenRules, Tokens
 from front_service.issuer import Issuer, check_address, open_issuer
-from front_service.tokens import ALGORITHMS, TokenRules, Tokens
 from shared.contract.access import tenant_id
 from shared.runtime.clock import Clock
 from shared.runtime.settings import BadSettings, FrontSettings

@@ -1,9 +1,11 @@
 """What only a server of HTTP has to refuse, beside the tree of ``shared.contract.errors``."""
 
 from collections.abc import Iterable, Mapping
+from math import ceil
 
+from front_service.allowance import Policy, Standing
 from shared.contract.access import Scope
-from shared.contract.errors import Refusal, UketsukeError
+from shared.contract.errors import OverQuota, Refusal, UketsukeError
 
 
 class Unauthenticated(Refusal):
@@ -39,6 +41,19 @@ class OutOfScope(Forbidden):
     @property
     def members(self) -> Mapping[str, object]:
         return {"scope": self._needs}
+
+
+class QuotaReached(OverQuota):
+    """The tenant may have no more of what *policy* counts; *standing* is told in headers."""
+
+    def __init__(self, policy: Policy, detail: str, standing: Standing) -> None:
+        super().__init__(detail, retry_after=max(1, ceil(standing.wait)))
+        self.standing = standing
+        self._policy = policy
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        return {"policy": self._policy}
 
 
 class NoSuchPlace(Refusal):

@@ -9,6 +9,7 @@ from front_service.attendance import Attendance
 from front_service.identity import Doorkeeper
 from front_service.keys import PRINCIPAL, SEAT
 from front_service.middleware.scopes import Gates, Route
+from front_service.quotas import Quotas
 from shared.contract.errors import Malformed
 
 
@@ -16,9 +17,13 @@ class Entrance:
     """Lets requests in by the lines of the table *routes*."""
 
     def __init__(
-        self, doorkeeper: Doorkeeper, attendance: Attendance, routes: Iterable[Route]
+        self,
+        doorkeeper: Doorkeeper,
+        attendance: Attendance,
+        quotas: Quotas,
+        routes: Iterable[Route],
     ) -> None:
-        self._doorkeeper, self._attendance = doorkeeper, attendance
+        self._doorkeeper, self._attendance, self._quotas = doorkeeper, attendance, quotas
         self._gates = Gates(routes)
 
     def check_page(self, request: web.Request) -> None:
@@ -42,9 +47,10 @@ class Entrance:
             principal.check(gate.needs)
         if not gate.is_stream:
             return await handler(request)
-        with self._attendance.seat(principal) as seat:
-            request[SEAT] = seat
-            return await handler(request)
+        async with self._quotas.stream(principal.tenant):
+            with self._attendance.seat(principal) as seat:
+                request[SEAT] = seat
+                return await handler(request)
 
 
 def _shown(request: web.Request) -> str | None:

@@ -68,7 +68,8 @@ class Socket:
         accepted = cls(response, transport)
         if isinstance(request.protocol, Connection):
             request.protocol.on_flood(accepted.flooded)
-        request[SEAT].on_end(accepted.dismissed)
+        if (seat := request.get(SEAT)) is not None:
+            seat.on_end(accepted.dismissed)
         return accepted
 
     @property

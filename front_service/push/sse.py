@@ -47,7 +47,8 @@ async def _begin(request: web.Request) -> web.StreamResponse:
     )
     if request.transport is not None:
         shrink(request.transport)
-        request[SEAT].on_end(request.transport.close)  # it dials again, and is told why
+        if (seat := request.get(SEAT)) is not None:
+            seat.on_end(request.transport.close)  # the client dials again, and is told why
     await response.prepare(request)
     return response
 

@@ -23,9 +23,11 @@ class Office:
 
     url: str
 
-    async def run(self, *words: str, code: int = 0, url: str | None = None) -> tuple[str, str]:
+    async def run(
+        self, *words: str, code: int = 0, url: str | None = None, group: str = "keys"
+    ) -> tuple[str, str]:
         env = {"UKETSUKE_DATABASE_URL": url or self.url, "COLUMNS": "200", "NO_COLOR": "1"}
-        found = await asyncio.to_thread(CliRunner().invoke, build(), ["keys", *words], env=env)
+        found = await asyncio.to_thread(CliRunner().invoke, build(), [group, *words], env=env)
         assert found.exit_code == code, (found.stdout, found.stderr, found.exception)
         return found.stdout, found.stderr
 
@@ -103,6 +105,22 @@ async def test_what_is_no_key_cannot_be_revoked(office: Office) -> None:
     for word in ("nonsense", "00000000-0000-7000-8000-000000000000"):
         _, told = await office.run("revoke", word, code=4)
         assert word in told
+
+
+async def test_a_tenant_is_told_what_it_may_use(office: Office) -> None:
+    """The whole of it each time: what is not named is not limited any more."""
+    await office.run("set", "gamma", "--rate", "50", "--streams", "100", group="tenants")
+    await office.run("set", "delta", "--queued", "10000", group="tenants")
+
+    listed = (await office.run("list", group="tenants"))[0].splitlines()
+    assert "gamma  rate=50 burst=100 streams=100" in listed
+    assert "delta  queued=10000" in listed
+    await office.run("set", "gamma", group="tenants")
+    lines = (await office.run("list", "--json", group="tenants"))[0].splitlines()
+    assert {"tenant": "gamma"} in map(json.loads, lines)
+
+    for words in (("gamma", "--rate", "0"), ("gamma", "--burst", "5"), ("No Name",)):
+        await office.run("set", *words, code=2, group="tenants")
 
 
 async def test_a_database_that_is_none_is_one_line(office: Office) -> None:

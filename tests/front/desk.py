@@ -18,7 +18,7 @@ from shared.runtime.clock import SystemClock
 from shared.runtime.serving import serve
 from shared.runtime.settings import FrontSettings
 from tests.front.job_types import CATALOGUE
-from tests.front.memory import Loudspeaker, MemoryKeys, MemoryPost, MemoryStore
+from tests.front.memory import Loudspeaker, MemoryKeys, MemoryPost, MemoryQuotas, MemoryStore
 
 
 def settings(**values: Any) -> FrontSettings:
@@ -36,6 +36,7 @@ class Desk:
     post: MemoryPost
     air: Loudspeaker
     keys: MemoryKeys
+    quotas: MemoryQuotas
     front: Front
     session: aiohttp.ClientSession
     stop: asyncio.Event
@@ -67,11 +68,12 @@ async def open_desk(
     store: MemoryStore | None = None,
     air: Loudspeaker | None = None,
     tokens: ReadsTokens | None = None,
+    quotas: MemoryQuotas | None = None,
     **values: Any,
 ) -> AsyncIterator[Desk]:
     """Serve a desk; several may share a store and the air."""
     store, post, air = store or MemoryStore(), MemoryPost(), air or Loudspeaker()
-    keys = MemoryKeys()
+    keys, quotas = MemoryKeys(), quotas or MemoryQuotas()
 
     async def outbox_depth(most: int) -> int:
         if store.is_away:
@@ -88,6 +90,7 @@ async def open_desk(
             blobs=blobs,
             blob_rows=store,
             key_rows=keys,
+            quota_rows=quotas,
             tokens=tokens,
             broker_is_up=lambda: post.answer is True,
             outbox_depth=outbox_depth,
@@ -107,6 +110,7 @@ async def open_desk(
                 post=post,
                 air=air,
                 keys=keys,
+                quotas=quotas,
                 front=front,
                 session=session,
                 stop=stop,

@@ -1,9 +1,11 @@
 """A store in memory with the verbs that the front service asks of the real one."""
 
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from shared.contract.access import EVERYTHING, Scope, digest_of, tenant_id, write_key
@@ -24,6 +26,7 @@ from shared.contract.status import MOST_INLINE
 from shared.store.access import LiveKey
 from shared.store.batches import Admitted
 from shared.store.intake import Changed
+from shared.store.quotas import Grant, Limits, Wish
 from shared.store.reads import Filters
 from shared.store.rows import OutboxRow
 
@@ -223,6 +226,53 @@ class MemoryKeys:
 
     async def used(self, key_ids: Collection[UUID]) -> None:
         self.noted += key_ids
+
+    def _answer(self) -> None:
+        self.questions += 1
+        if self.is_away:
+            raise Unavailable("The database does not answer", retry_after=1)
+
+
+class MemoryQuotas:
+    """Limits and rates in memory, for several replicas; *is_away* makes every question fail."""
+
+    def __init__(self) -> None:
+        self.given: dict[TenantId, Limits] = {}
+        self.paid_until: dict[TenantId, float] = {}
+        self.counts: dict[TenantId, int] = {}
+        self.elsewhere: dict[TenantId, int] = {}
+        self.now: Callable[[], float] = time.monotonic
+        self.is_away = False
+        self.questions = 0
+
+    def give(self, tenant: str, **limits: Any) -> None:
+        self.given[tenant_id(tenant)] = Limits(**limits)
+
+    async def limits(self, tenants: Collection[TenantId]) -> dict[TenantId, Limits]:
+        self._answer()
+        return {one: self.given[one] for one in tenants if one in self.given}
+
+    async def take(self, wishes: Sequence[Wish]) -> dict[TenantId, Grant]:
+        self._answer()
+        return {wish.tenant: self._grant(wish) for wish in wishes}
+
+    def _grant(self, wish: Wish) -> Grant:
+        ahead = max(0.0, self.paid_until.get(wish.tenant, 0.0) - self.now())
+        granted = max(0, min(wish.want, int(wish.burst - ahead * wish.rate + 1e-6)))
+        ahead += granted / wish.rate
+        self.paid_until[wish.tenant] = self.now() + ahead
+        return Grant(granted=granted, ahead=ahead)
+
+    async def waiting(self, most: Mapping[TenantId, int]) -> dict[TenantId, int]:
+        self._answer()
+        return {tenant: min(self.counts.get(tenant, 0), top + 1) for tenant, top in most.items()}
+
+    async def streams(self, mine: Mapping[TenantId, int]) -> dict[TenantId, int]:
+        self._answer()
+        return {tenant: self.elsewhere.get(tenant, 0) for tenant in mine}
+
+    async def forget_streams(self) -> None:
+        self._answer()
 
     def _answer(self) -> None:
         self.questions += 1

@@ -41,7 +41,7 @@ LIVES_IN: Final[Mapping[str, Collection[str]]] = {
     ),
     "aiormq": ("shared.broker",),
     "asyncpg": ("shared.store",),
-    "joserfc": ("front_service.tokens",),
+    "joserfc": ("front_service.id_tokens",),
     "multidict": ("front_service",),
     "obstore": ("shared.blobs",),
     "opentelemetry": ("shared.runtime",),
@@ -86,6 +86,7 @@ EDGES_OF_THE_FRONT: Final = (
 """What speaks HTTP. All the rest of the front are use cases: they would serve any other way in."""
 
 PURE: Final[Mapping[str, Collection[str]]] = {
+    "front_service.allowance": (*_CONTRACT, "shared.runtime.clock", "shared.store.quotas"),
     "back_service.verdict": _CONTRACT,
     "back_service.shares": _CONTRACT,
     "back_service.knocks": (*_CONTRACT, "back_service.shares", "shared.broker.delivery"),

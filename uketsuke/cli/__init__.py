@@ -33,6 +33,7 @@ def build(*, is_terminal: bool = False) -> typer.Typer:
     app.command("replay")(commands.replay)
     app.command("list")(commands.list_jobs)
     app.add_typer(tenants.keys_app(), name="keys")
+    app.add_typer(tenants.tenants_app(), name="tenants")
     return app
 
 

@@ -1,4 +1,4 @@
-"""``uketsuke keys …``: what an administrator does, at the database and not at the service.
+"""``uketsuke keys …``, ``uketsuke tenants …``: what an administrator does, at the database.
 
 Whoever has the address of the database may do this; so it takes no key, and works before there
 is one.
@@ -7,7 +7,7 @@ is one.
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from uketsuke.cli.visit import ExitCode
 if TYPE_CHECKING:
     from shared.store.access import KeyEntry, KeyLedger
     from shared.store.pool import Pool
+    from shared.store.quotas import TenantEntry
 
 _ADDRESS: Final = "UKETSUKE_DATABASE_URL"
 _LONGEST_NAME: Final = 100
@@ -45,6 +46,17 @@ def keys_app() -> typer.Typer:
     app.command("create")(create)
     app.command("list")(list_keys)
     app.command("revoke")(revoke)
+    return app
+
+
+def tenants_app() -> typer.Typer:
+    """Build the group of commands that say what tenants may use."""
+    app = typer.Typer(
+        help=f"Say what tenants may use, in the database that {_ADDRESS} names.",
+        no_args_is_help=True,
+    )
+    app.command("set")(set_limits)
+    app.command("list")(list_tenants)
     return app
 
 
@@ -107,12 +119,71 @@ def revoke(
     typer.echo(f"revoked {key_id}", err=True)
 
 
+def set_limits(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT")],
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, max=1e6, help="Submits a second; else any.")
+    ] = None,
+    burst: Annotated[
+        int | None, typer.Option(min=1, max=10**6, help="Submits at once after a rest.")
+    ] = None,
+    queued: Annotated[
+        int | None, typer.Option(min=0, max=10**9, help="Jobs that have not started; else any.")
+    ] = None,
+    streams: Annotated[
+        int | None, typer.Option(min=0, max=10**6, help="Streams open at a time; else any.")
+    ] = None,
+    *,
+    database: Database,
+) -> None:
+    """Say what a tenant may use from now on; what is not named here is not limited any more.
+
+    Replicas know it within 5 seconds. Without --burst it is twice the rate.
+    """
+    if rate is None and burst is not None:
+        raise typer.BadParameter("--burst says how a --rate may be used")
+    if rate is not None and burst is None:
+        burst = max(1, round(rate * 2))
+
+    async def work(pool: "Pool") -> None:
+        from shared.store.quotas import Limits, TenantLedger  # noqa: PLC0415  as below
+
+        limits = Limits(rate=rate, burst=burst, queued=queued, streams=streams)
+        await TenantLedger(pool).set_limits(tenant, limits)
+
+    _at_the_database(database, work)
+
+
+def list_tenants(*, database: Database, as_json: AsJson = False) -> None:
+    """List all tenants, and what each may use."""
+
+    async def work(pool: "Pool") -> "Sequence[TenantEntry]":
+        from shared.store.quotas import TenantLedger  # noqa: PLC0415  as below
+
+        return await TenantLedger(pool).entries()
+
+    for entry in _at_the_database(database, work):
+        limits = {name: value for name, value in asdict(entry.limits).items() if value is not None}
+        if as_json:
+            typer.echo(json.dumps({"tenant": entry.name, **limits}))
+        else:
+            told = " ".join(f"{name}={value:g}" for name, value in limits.items())
+            typer.echo(f"{entry.name}  {told or 'no limits'}")
+
+
 def _at_the_ledger(database: str, work: "Callable[[KeyLedger], Awaitable[Any]]") -> Any:
-    async def visit() -> Any:
+    async def visit(pool: "Pool") -> Any:
         from shared.store.access import KeyLedger  # noqa: PLC0415  brings a driver: only here
 
+        return await work(KeyLedger(pool))
+
+    return _at_the_database(database, visit)
+
+
+def _at_the_database(database: str, work: "Callable[[Pool], Awaitable[Any]]") -> Any:
+    async def visit() -> Any:
         async with _pool(database) as pool:
-            return await work(KeyLedger(pool))
+            return await work(pool)
 
     return _run(visit)
 

@@ -25,9 +25,16 @@ CREATE TABLE api_keys (
 );
 CREATE INDEX api_keys_tenants ON api_keys (tenant);
 
--- Where each tenant stands in its rate. A crash of the database forgets it: then all begin anew.
+-- Where each tenant stands in what it may use. A crash of the database forgets it: all begin anew.
 CREATE UNLOGGED TABLE rate_marks (
     tenant uuid PRIMARY KEY,
     paid_until timestamptz NOT NULL,  -- the theoretical arrival time of GCRA
     granted integer NOT NULL          -- by the last question
+) WITH (fillfactor = 50);
+CREATE UNLOGGED TABLE open_streams (
+    tenant uuid NOT NULL,
+    replica uuid NOT NULL,
+    streams integer NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (tenant, replica)
 ) WITH (fillfactor = 50);

@@ -18,9 +18,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from front_service.app import open_front
+from front_service.id_tokens import TokenRules, Tokens
 from front_service.issuer import Issuer, open_issuer
 from front_service.oidc import read_rules
-from front_service.tokens import TokenRules, Tokens
 from shared.contract.access import Scope, tenant_id
 from shared.contract.errors import Unavailable
 from shared.runtime.settings import BadSettings
