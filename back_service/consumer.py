@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -17,6 +18,7 @@ import structlog
 from back_service.finishing import Finisher
 from back_service.knocks import Hand, InHand, Picked, shelved
 from back_service.leases import Leases
+from back_service.lines import Lines
 from back_service.runner import LeaseLost, Runner
 from back_service.telling import Teller
 from back_service.verdict import verdict
@@ -24,7 +26,7 @@ from shared.broker.delivery import Delivery, ack_all
 from shared.contract.errors import Unavailable
 from shared.contract.events import News
 from shared.contract.headers import TRACK_ID
-from shared.contract.ids import JobId
+from shared.contract.ids import JobId, TenantId
 from shared.contract.job_types import Catalogue
 from shared.contract.jobs import Job
 from shared.contract.messages import NewerKnock, UnreadableKnock, decode_knock
@@ -77,6 +79,7 @@ class Consumer:
         concurrency: int,
         turn: int,
         drain: timedelta,
+        lines: Lines,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self._work, self._runner, self._leases, self._finisher = work, runner, leases, finisher
@@ -86,7 +89,7 @@ class Consumer:
         metrics.gauge("uketsuke_slots_in_use", "Attempts that run", lambda: len(self._lanes))
         self._drain = max(drain - _LAST_WORDS, drain / 2).total_seconds()
         self._hand = Hand(subscriber.waiting)
-        self._slots = concurrency
+        self._slots, self._lines = concurrency, lines
         self._kept_for_high = 1 if concurrency > 1 else 0
         self._lanes: set[asyncio.Task[None]] = set()
         self._is_leaving = False
@@ -127,18 +130,29 @@ class Consumer:
                 await asyncio.sleep(0)
             self._teller.tell([News(job.id, job.sequence) for job in jobs])
             if jobs or not self._is_leaving:
-                await ack_all(picked.done)
+                await ack_all(picked.done or await self._spend(len(jobs)))
+            self._lines.is_full = self.free <= self._kept_for_high
+
+    async def _spend(self, count: int) -> list[Delivery]:
+        """Let go of knocks for as many jobs as were chosen in the place of theirs."""
+        if not self._lines.is_on or not count:
+            return []
+        await self._open(count)
+        return self._hand.pick(count).done
 
     async def _pick(self) -> Picked:
         """Choose what to claim for the free slots; the last one is kept for high priority."""
         free = self.free
+        self._lines.is_full = free <= self._kept_for_high
         if free <= 0:
             return Picked()
-        await self._open(free)
-        usual = self._hand.pick(free - self._kept_for_high)
+        hand = self._lines if self._lines.is_on else self._hand
+        if hand is self._hand:
+            await self._open(free)
+        usual = hand.pick(free - self._kept_for_high)
         if usual.job_ids or free > self._kept_for_high:
             return usual
-        return self._hand.pick(free, only_high=True)
+        return hand.pick(free, only_high=True)
 
     async def _open(self, free: int) -> None:
         """Take knocks in hand until they name enough jobs for the free slots."""
@@ -184,10 +198,12 @@ class Consumer:
     def _start(self, job: Job, asked_at: float) -> None:
         task = asyncio.create_task(self._follow(job, asked_at), name="lane")
         self._lanes.add(task)
-        task.add_done_callback(self._ended)
+        self._lines.started(job.tenant)
+        task.add_done_callback(partial(self._ended, job.tenant))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, tenant: TenantId, task: asyncio.Task[None]) -> None:
         self._lanes.discard(task)
+        self._lines.ended(tenant)
         self._subscriber.news.set()  # a slot is free
 
     async def _follow(self, job: Job | None, asked_at: float) -> None:
@@ -217,7 +233,7 @@ class Consumer:
                 log.warning("lease lost", job_id=str(job.id), token=job.token)
                 return None, asked_at
             ruling = verdict(outcome, job, self._catalogue[job.type].retries, self._dice())
-            goes_on = has_turn and not self._is_leaving
+            goes_on = has_turn and not self._is_leaving and self._lines.lets_go_on(job.tenant)
             record = await self._finisher.finish(Ruling(job=job, verdict=ruling, has_turn=goes_on))
         state, seconds = record.finished.state, self._clock.monotonic() - begun
         self._metrics.ended(job.type, ruling.move, seconds=seconds, fenced=state is None)

@@ -89,6 +89,7 @@ PURE: Final[Mapping[str, Collection[str]]] = {
     "front_service.allowance": (*_CONTRACT, "shared.runtime.clock", "shared.store.quotas"),
     "back_service.verdict": _CONTRACT,
     "back_service.shares": _CONTRACT,
+    "back_service.turns": (*_CONTRACT, "back_service.knocks", "back_service.shares"),
     "back_service.knocks": (*_CONTRACT, "back_service.shares", "shared.broker.delivery"),
     "front_service.vetting": (*_CONTRACT, "front_service.pointers"),
     "front_service.pointers": (),

@@ -26,6 +26,7 @@ OF_ANY_TENANT: Final[Mapping[str, str]] = {
     "hold_blobs": "upkeep",
     "knock": "of whoever has just moved these jobs; a knock tells nothing of them",
     "lapsed": "upkeep",
+    "newest_tenants": "of a worker: it runs the jobs of all tenants",
     "lock": "of whoever is about to move these jobs; it answers nothing",
     "orphan_blobs": "upkeep",
     "outlived": "upkeep",

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from tests.sabotage.access import ACCESS
 from tests.sabotage.defect import Defect
 from tests.sabotage.edges import EDGES
 from tests.sabotage.invariants import INVARIANTS
@@ -19,4 +20,4 @@ def _place(defect: Defect) -> tuple[bool, int, str]:
     return found[1] != "S", int(found[2]), found[3]
 
 
-DEFECTS: Final = tuple(sorted((*STATEMENTS, *SERVICES, *EDGES, *INVARIANTS), key=_place))
+DEFECTS: Final = tuple(sorted((*STATEMENTS, *SERVICES, *EDGES, *ACCESS, *INVARIANTS), key=_place))
