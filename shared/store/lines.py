@@ -13,6 +13,8 @@ from shared.store.work import MAX_CRASHES, suspect_from
 Place = tuple[TenantId, str, str]
 """A line: the jobs of a tenant, in a pool, with a priority."""
 
+_NEWEST: Final = 300  # jobs
+
 FROM_THE_START: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -36,7 +38,7 @@ class LineRows:
 
     async def newest(self) -> set[TenantId]:
         """Say whose the jobs are that were accepted last, run or not."""
-        rows = await self._pool.fetch(statement("newest_tenants"))
+        rows = await self._pool.fetch(statement("newest_tenants"), _NEWEST)
         return {TenantId(row["tenant"]) for row in rows}
 
     async def heads(self, since: Mapping[Place, datetime], *, most: int) -> dict[Place, Line]:

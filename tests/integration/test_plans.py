@@ -66,7 +66,7 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "overdue": "500",
     "outlived": "500",
     "unheard": "'default', 'normal', false, '5 s', 2",
-    "newest_tenants": "",
+    "newest_tenants": "300",
     "lines": "'{{00000000-0000-0000-0000-000000000000}}', '{{default}}', '{{normal}}',"
     " '{{-infinity}}', '{{demo.echo}}', 2, 64",
     "count_waiting": "'{{00000000-0000-0000-0000-000000000000}}', '{{100}}'",

@@ -1,5 +1,6 @@
 -- migrate:no-transaction
--- What waits, by tenant and in its order: to count it, and to give each tenant its turn. Its predicate
--- is nothing that a claim says: one must never be tempted to walk it.
+-- What lives and does not run, by tenant and in its order: to count it, and to give each tenant its
+-- turn. The predicate is written so that nothing else implies it, and it implies nothing else: no
+-- other statement is tempted to walk this index, and those that mean it have no other to walk.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS jobs_lines ON jobs (tenant, pool, priority, knocked_at)
-    WHERE completed_at IS NULL AND lease_until IS NULL;
+    WHERE coalesce(lease_until, completed_at) IS NULL;
