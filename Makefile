@@ -3,7 +3,7 @@
 DO := python3 deploy/local/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo stop test test-fast faults faults-quick campaign soak sabotage lint types bench docs lock clean
+.PHONY: help setup run demo stop test test-fast faults faults-quick campaign soak sabotage lint types bench deploy-check rehearse docs lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ types:  ## check the types
 
 bench:  ## measure throughput and latency on this machine
 	@$(DO) bench $(ARGS)
+
+deploy-check:  ## is what lies in deploy/ sound? (images, manifests; minutes; says what it cannot tell)
+	@$(DO) deploy-check $(ARGS)
+
+rehearse:  ## run what the manifests say on this machine, roll and scale it under load (3 minutes)
+	@$(DO) rehearse $(ARGS)
 
 docs:  ## write the generated pages anew
 	@$(DO) docs

@@ -25,6 +25,7 @@ def main() -> int:
         log.warning("unknown setting", name=name)
     log.info(
         "starting",
+        roles=list(settings.roles),
         pools=list(settings.pools),
         concurrency=settings.concurrency,
         quarantine=settings.quarantine,

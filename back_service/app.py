@@ -25,7 +25,12 @@ from back_service.register import Presence
 from back_service.runner import Runner
 from back_service.telling import Teller
 from back_service.upkeep.ownership import Ownership
-from back_service.upkeep.rescuer import LostKnocks, LostLeases, rescuers
+from back_service.upkeep.rescuer import (
+    LostKnocks,
+    LostLeases,
+    rescuer_of_knocks,
+    rescuer_of_leases,
+)
 from back_service.upkeep.scheduler import scheduler
 from back_service.upkeep.sweeper import batches, deadlines, strays, sweeper
 from shared.blobs.store import open_blobs
@@ -104,13 +109,14 @@ async def open_back(
             pool, confirm_wait=settings.confirm_wait, max_crashes=settings.max_crashes
         )
         outbox = Outbox(quick)
-        publisher = Publisher(amqp, name="back-knocks", pools=catalogue.pools)
-        fan_out = FanOut(amqp, name="back-news")
+        makes = settings.declare_topology
+        publisher = Publisher(amqp, name="back-knocks", pools=catalogue.pools, declare=makes)
+        fan_out = FanOut(amqp, name="back-news", declare=makes)
         metrics.gauge(
             "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
         )
         post = Post(outbox, publisher, confirm_wait=settings.confirm_wait)
-        subscriber = Subscriber(amqp, name="back-jobs", routes=_routes(settings))
+        subscriber = Subscriber(amqp, name="back-jobs", routes=_routes(settings), declare=makes)
         teller = Teller(fan_out, post)
         board = ProgressBoard(work, teller)
         leases = Leases(work, lease=settings.lease, clock=clock)
@@ -187,20 +193,32 @@ async def open_back(
         if settings.quarantine:
             yield [*ground, leases, board, suspects, consumer]
             return
-        yield [
-            *ground,
-            Relay(outbox, publisher),
-            check,
-            subscriber,
-            leases,
-            board,
+        upkeep_services: list[Service] = [
             scheduler(upkeep, teller),
-            *rescuers(lost_leases, lost_knocks),
+            rescuer_of_leases(lost_leases),
             deadlines(upkeep, teller),
             batches(upkeep, teller),
             sweeper(upkeep, blobs, ownership),
             strays(upkeep, blobs, ownership, place=os.urandom(1).hex()),  # not always the first
-            *_probes(settings, metrics, outbox, subscriber),
+        ]
+        ground += [Relay(outbox, publisher), check]
+        if "work" not in settings.roles:
+            probes = _probes(settings, metrics, outbox, publisher.link.up.is_set)
+            yield [*ground, *upkeep_services, *probes]
+            return
+        yield [
+            *ground,
+            subscriber,
+            leases,
+            board,
+            *(upkeep_services if "upkeep" in settings.roles else ()),
+            rescuer_of_knocks(lost_knocks),  # who hears the queues of a pool looks after its knocks
+            *_probes(
+                settings,
+                metrics,
+                outbox,
+                lambda: subscriber.link.up.is_set() and not subscriber.is_paused,
+            ),
             Presence(
                 Register(pool, uuid4()),
                 pools=settings.pools,
@@ -221,9 +239,9 @@ def _watchdog(settings: BackSettings) -> Watchdog:
 
 
 def _probes(
-    settings: BackSettings, metrics: BackMetrics, outbox: Outbox, subscriber: Subscriber
+    settings: BackSettings, metrics: BackMetrics, outbox: Outbox, hears: Callable[[], bool]
 ) -> Sequence[Service]:
-    """Listen for probes where the settings say so; a worker needs database and broker both."""
+    """Listen for probes where the settings say so; a back needs database and broker both."""
     if settings.probe_port is None:
         return ()
 
@@ -232,7 +250,7 @@ def _probes(
             await outbox.depth(1)
         except Unavailable:
             return False
-        return subscriber.link.up.is_set() and not subscriber.is_paused
+        return hears()
 
     host, port = settings.probe_host, settings.probe_port
     return (Probes(host=host, port=port, metrics=metrics, is_ready=is_ready),)

@@ -1,7 +1,7 @@
 """``make bench``: measure on a private, durable stack, and keep the figures as one JSON line.
 
-``python -m benchmarks.run [compare] [keys] [store] [latency] [sockets]`` measures what is named,
-else all.
+``python -m benchmarks.run [compare] [keys] [store] [latency] [sockets] [scale] [footprint]``
+measures what is named, else all.
 """
 
 import argparse
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import compare, install_peers, ours, peers
+from benchmarks.footprint import measure_footprint
 from benchmarks.keys import measure_keys
 from benchmarks.latency import measure_latency
 from benchmarks.load import CannotMeasure, Spec
+from benchmarks.scale import measure_scale
 from benchmarks.sockets import measure_sockets
 from benchmarks.store_size import measure_store_size
 from deploy.local.processes import CannotStart
@@ -101,12 +103,26 @@ def _sockets(_: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> 
     )
 
 
+def _scale(_: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return asyncio.run(
+        measure_scale(stack, logs / "scale", rounds=options.rounds, seconds=options.seconds)
+    )
+
+
+def _footprint(_: Spec, stack: Stack, logs: Path, _options: argparse.Namespace) -> dict[str, Any]:
+    folder = logs / "footprint"
+    folder.mkdir(exist_ok=True)
+    return asyncio.run(measure_footprint(stack, folder))
+
+
 _PARTS: dict[str, Part] = {
     "compare": _compare,
     "keys": _keys,
     "store": _store,
     "latency": _latency,
     "sockets": _sockets,
+    "scale": _scale,
+    "footprint": _footprint,
 }
 
 

@@ -36,7 +36,7 @@ from front_service.push.stream import Reads as Readable
 from front_service.push.stream import Streams
 from front_service.quotas import KnowsQuotas, Quotas
 from front_service.readers import Readers
-from front_service.routes import ROUTES
+from front_service.routes import PUBLIC_ROUTES, ROUTES
 from front_service.server import HttpServer
 from front_service.token_keys import token_keys
 from front_service.tokens import Tokens
@@ -49,6 +49,7 @@ from shared.outbox import Post, Relay
 from shared.runtime.catalogue import load_job_types
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.metrics import FrontMetrics
+from shared.runtime.probes import Probes
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
 from shared.store.access import KeyRows
@@ -122,6 +123,7 @@ class Front:
     key_ring: KeyRing
     quotas: Quotas
     server: HttpServer
+    probes: Sequence[Service]
 
     def hear(self, body: bytes) -> None:
         """Take a message of the fan-out: what workers say of themselves, or of jobs."""
@@ -132,10 +134,9 @@ class Front:
     @property
     def services(self) -> list[Service]:
         """What is to run, in the order of starting."""
-        return [
-            *(self.backlog, self.key_ring, self.quotas, self.outlook),
-            *(self.listener, self.heads, self.readers, self.server),
-        ]
+        kept = (self.backlog, self.key_ring, self.quotas, self.outlook)
+        ours = (self.listener, self.heads, self.readers)
+        return [*self.probes, *kept, *ours, self.server]
 
 
 @asynccontextmanager
@@ -151,8 +152,9 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
         tokens, issuers = await _outside_issuer(settings, clock, stack)
         outbox = Outbox(pool)
-        publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools)
-        fan_out = FanOut(amqp, name="front-news")
+        makes = settings.declare_topology
+        publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools, declare=makes)
+        fan_out = FanOut(amqp, name="front-news", declare=makes)
         post = Post(outbox, publisher, confirm_wait=wait)
         intake = Intake(pool, confirm_wait=wait)
         ground = Ground(
@@ -179,6 +181,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             name="front-ears",
             on_message=front.hear,
             on_reconnect=front.listener.reconnected,
+            declare=makes,
         )
         front.app[keys.METRICS].gauge(
             "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
@@ -282,7 +285,7 @@ def build_front(
     )
     app[keys.OVERVIEW] = Overview(counts=ground.operating, catalogue=catalogue, clock=clock)
     app[keys.LIBRARY] = Library(ROUTES, catalogue)
-    for route in ROUTES:
+    for route in ROUTES if settings.probe_port is None else PUBLIC_ROUTES:
         route.mount(app.router)
     server = HttpServer(
         app,
@@ -311,6 +314,7 @@ def build_front(
         key_ring=key_ring,
         quotas=quotas,
         server=server,
+        probes=_probes(settings, readiness, metrics),
     )
 
 
@@ -326,6 +330,21 @@ async def _outside_issuer(
         raise BadSettings("UKETSUKE_OIDC_ISSUER: this needs pip install uketsuke[oidc]") from error
     tokens, issuer = await stack.enter_async_context(open_tokens(settings, clock))
     return tokens, (issuer,)
+
+
+def _probes(
+    settings: FrontSettings, readiness: Readiness, metrics: FrontMetrics
+) -> Sequence[Service]:
+    """Answer probes on a port of their own, where the settings name one, to the very end."""
+    if settings.probe_port is None:
+        return ()
+
+    async def is_ready() -> bool:
+        ready, _ = await readiness.report()
+        return ready
+
+    host, port = settings.probe_host, settings.probe_port
+    return (Probes(host=host, port=port, metrics=metrics, is_ready=is_ready),)
 
 
 def _say_goodbye(hub: Hub, batches: BatchStreams) -> None:

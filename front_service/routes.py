@@ -53,3 +53,6 @@ ROUTES: Final = (
     post("/api/{collection}/cancel/{id}", CANCEL, jobs.cancel, of_jobs.CANCEL),
 )
 """Each with the scope that its callers need."""
+
+PUBLIC_ROUTES = tuple(route for route in ROUTES if route.path != "/metrics")
+"""The API of a front whose figures have a port of their own."""

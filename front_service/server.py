@@ -21,6 +21,8 @@ log: Final = structlog.get_logger()
 _KEEP_ALIVE: Final = 75.0  # seconds: longer than a proxy keeps its connections
 _LINGER: Final = 2.0  # seconds that the rest of a refused body is read for
 _BACKLOG: Final = 1_024
+_LOOK_EVERY: Final = 0.05
+_LAME: Final = 2.0  # seconds for connections that are kept open to be told that this is the last
 
 
 class HttpServer:
@@ -53,6 +55,11 @@ class HttpServer:
     def open_connections(self) -> int:
         """How many clients are connected right now."""
         return 0 if self._server is None else len(self._server.connections)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it takes no new connection any more."""
+        return self._readiness.is_draining
 
     async def run(self) -> None:
         runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=self._grace)
@@ -94,9 +101,21 @@ class HttpServer:
         return listening
 
     async def _drain(self, runner: web.AppRunner, listening: asyncio.Server) -> None:
-        """Not ready, no new connections, streams told to come back, requests finished."""
+        """Not ready, no new connections, streams told to come back, requests finished.
+
+        A connection that is cut while it is idle may be cut under a request that is on its way.
+        So whoever asks within the next moments is answered, and told to close it himself.
+        """
         self._readiness.is_draining = True
         listening.close()
         self._say_goodbye()
+        await self._dwindle(min(_LAME, self._grace / 3))
         await runner.cleanup()
         log.info("requests drained")
+
+    async def _dwindle(self, seconds: float) -> None:
+        """Wait for the last connection to close, or *seconds*."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self.open_connections and loop.time() < end:  # noqa: ASYNC110  nobody says so
+            await asyncio.sleep(_LOOK_EVERY)

@@ -4,7 +4,6 @@ After a start and after every outage of the database it waits one lease: workers
 renew first, and nobody's work is done twice for nothing.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -81,8 +80,9 @@ class LostKnocks:
         return found
 
 
-def rescuers(leases: LostLeases, knocks: LostKnocks) -> Sequence[Round]:
-    return (
-        Round(name="rescuer of leases", work=leases.work, every=1.0, full=AT_ONCE),
-        Round(name="rescuer of knocks", work=knocks.work, every=2.0, full=AT_ONCE),
-    )
+def rescuer_of_leases(leases: LostLeases) -> Round:
+    return Round(name="rescuer of leases", work=leases.work, every=1.0, full=AT_ONCE)
+
+
+def rescuer_of_knocks(knocks: LostKnocks) -> Round:
+    return Round(name="rescuer of knocks", work=knocks.work, every=2.0, full=AT_ONCE)

@@ -17,6 +17,8 @@ from deploy.local import processes, record, virtualenv
 
 RUN = record.ROOT / "requirements" / "run.lock"
 DEV = record.ROOT / "requirements" / "dev.lock"
+IMAGES: Mapping[str, Sequence[str]] = {"front": ["oidc", "otel"], "back": ["documents", "otel"]}
+"""The images, each with the extras that it brings."""
 _STOPS_WITHIN = 90.0
 
 
@@ -49,6 +51,8 @@ PROGRAMS: Mapping[str, Command] = {
     ),
     "types": Command(lock=DEV, programs=[["-m", "mypy"]]),
     "bench": Command(lock=DEV, programs=[["-m", "benchmarks.run"]]),
+    "deploy-check": Command(lock=DEV, programs=[["-m", "deploy.check"]]),
+    "rehearse": Command(lock=DEV, programs=[["-m", "tests.rehearsal.run"]]),
     "docs": Command(lock=DEV, programs=[["-m", "docs.generate"]]),
 }
 
@@ -138,14 +142,19 @@ def _clean() -> int:
     return 0
 
 
+def _of_an_image(name: str) -> list[str]:
+    extras = [word for extra in IMAGES[name] for word in ("--extra", extra)]
+    return [*extras, "-c", str(RUN), "-o", str(RUN.with_name(f"{name}.lock"))]
+
+
 def _lock() -> int:
-    """Pin anew: all for development first, then of these what running needs."""
+    """Pin anew: all for development first, then of these what running needs, and each image."""
     python = virtualenv.ensure(DEV, say)
     every = "--universal --generate-hashes --no-annotate --no-header --python-version 3.11 -q"
     development = ["--group", "dev", "-o", str(DEV)]
-    running = ["-c", str(DEV), "-o", str(RUN)]
-    for output in (development, running):
-        argv = [str(python.with_name("uv")), "pip", "compile", "pyproject.toml", "--all-extras"]
+    running = ["--all-extras", "-c", str(DEV), "-o", str(RUN)]
+    for output in (["--all-extras", *development], running, *map(_of_an_image, IMAGES)):
+        argv = [str(python.with_name("uv")), "pip", "compile", "pyproject.toml"]
         subprocess.run([*argv, *every.split(), *output], check=True)
     return 0
 

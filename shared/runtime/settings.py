@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -19,7 +19,9 @@ from shared.runtime.logs import LogFormat
 
 PREFIX: Final = "UKETSUKE_"
 
-_NOT_OURS = frozenset({"LOCAL_DIR", "PG_BIN", "RABBITMQ_SBIN", "URL", "TOKEN", "QUARANTINE_OF"})
+_NOT_OURS = frozenset(
+    {"LOCAL_DIR", "PG_BIN", "RABBITMQ_SBIN", "URL", "TOKEN", "QUARANTINE_OF", "SECRETS_DIR"}
+)
 """Names with our prefix that other programs of the project read, or a worker tells its child."""
 
 
@@ -40,6 +42,8 @@ Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)]
+Role = Literal["work", "upkeep"]
+Roles = Annotated[tuple[Role, ...], NoDecode, BeforeValidator(_listed)]
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Ports = Annotated[tuple[Port, ...], NoDecode, BeforeValidator(_listed)]
@@ -47,6 +51,27 @@ Ports = Annotated[tuple[Port, ...], NoDecode, BeforeValidator(_listed)]
 
 class BadSettings(Exception):
     """The environment cannot be used; the text names every mistake."""
+
+
+class DatabaseAddress(BaseSettings):
+    """What a command reads that needs the database alone."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    database_url: SecretStr = Field(min_length=1)
+
+
+class TopologySettings(BaseSettings):
+    """What the command reads that makes exchanges and queues."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    amqp_url: SecretStr = Field(min_length=1)
+    job_types: Listed = ()
+
+    @property
+    def job_type_modules(self) -> tuple[str, ...]:
+        return (*BUILT_IN_JOB_TYPES, *self.job_types)
 
 
 class CommonSettings(BaseSettings):
@@ -57,6 +82,10 @@ class CommonSettings(BaseSettings):
     database_url: SecretStr = Field(min_length=1)
     amqp_url: SecretStr = Field(
         min_length=1, description="one address, or several of one cluster with commas"
+    )
+    declare_topology: bool = Field(
+        default=True,
+        description="make exchanges and queues; else only look for them: a deploy has made them",
     )
     blob_dir: Path = Path(".local/blobs")
     job_types: Listed = Field(default=(), description="modules with job types beside the built-in")
@@ -77,6 +106,13 @@ class CommonSettings(BaseSettings):
         default=timedelta(seconds=25),
         ge=timedelta(0),
         description="less than the grace period of the pod",
+    )
+    probe_host: str = "127.0.0.1"
+    probe_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="for /livez, /readyz and /metrics; a front has no other /metrics then",
     )
 
     egress_ports: Ports = Field(
@@ -189,6 +225,11 @@ class FrontSettings(CommonSettings):
 class BackSettings(CommonSettings):
     """What the back service reads."""
 
+    roles: Roles = Field(
+        default=("work", "upkeep"),
+        min_length=1,
+        description="work: run the jobs of its pools; upkeep: relay, schedule, rescue and clean up",
+    )
     handlers: Listed = Field(default=(), description="modules with handlers beside the built-in")
     pools: Listed = Field(
         default=("default",), min_length=1, description="the pools whose jobs it runs"
@@ -223,25 +264,34 @@ class BackSettings(CommonSettings):
     )
     child_memory: int = Field(default=2**30, ge=2**26, description="bytes of a child process")
     child_niceness: int = Field(default=10, ge=0, le=19)
-    probe_host: str = "127.0.0.1"
-    probe_port: int | None = Field(
-        default=None, ge=1, le=65_535, description="for /livez, /readyz and /metrics; else none"
-    )
 
 
 S = TypeVar("S", bound=BaseSettings)
 
 
 def read_settings(kind: type[S]) -> S:
-    """Read *kind* from the environment, or raise ``BadSettings`` with a line for each mistake."""
+    """Read *kind* from the environment, or raise ``BadSettings`` with a line for each mistake.
+
+    What the environment does not say may stand in files of the folder ``UKETSUKE_SECRETS_DIR``,
+    named like the variables, in small letters.
+    """
     try:
-        return kind()
+        return kind(**_secret_files(os.environ.get(PREFIX + "SECRETS_DIR")))
     except ValidationError as error:
         lines = [
             f"{PREFIX}{'_'.join(map(str, mistake['loc'][:1])).upper()}: {mistake['msg']}"
             for mistake in error.errors(include_url=False, include_input=False)
         ]
         raise BadSettings("\n".join(lines)) from error
+
+
+def _secret_files(folder: str | None) -> dict[str, Any]:
+    """Tell pydantic where the secrets are; a folder that is not there it would pass over."""
+    if not folder:
+        return {}
+    if not Path(folder).is_dir():
+        raise BadSettings(f"{PREFIX}SECRETS_DIR: {folder} is no folder")
+    return {"_secrets_dir": folder}
 
 
 def unknown_names(environment: Mapping[str, str] = os.environ) -> list[str]:

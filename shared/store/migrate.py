@@ -5,21 +5,28 @@ after it ran is an error. Several replicas may start this at once: one works, th
 
 The services go on meanwhile, those of the version before as well. A statement that waits for a
 lock makes everybody behind it wait, so none waits for long: it gives way and tries again.
+
+Where the roles of ``deploy/database/roles.sql`` exist, ``grants.sql`` is run after it each time.
+With ``--wait`` nothing is changed: it ends when nothing is missing any more.
 """
 
 import asyncio
 import hashlib
-import os
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import asyncpg
 
+from shared.runtime.settings import BadSettings, DatabaseAddress, read_settings
+
 FOLDER: Final = Path(__file__).parent / "migrations"
+GRANTS: Final = FOLDER.with_name("grants.sql")
 _LOCK: Final = 0x756B6574  # any number that is ours: "uket"
+_LOOK_EVERY: Final = 1.0  # seconds
 _PATIENCE: Final = 120.0  # seconds that one replica waits for another
 _NO_TRANSACTION: Final = "-- migrate:no-transaction"
 _LOCK_WAIT: Final = "200ms"  # well under what the services wait for a lock
@@ -64,6 +71,8 @@ async def migrate(url: str, folder: Path = FOLDER) -> list[str]:
         todo = [m for m in migrations(folder) if _is_missing(m, ran)]
         for migration in todo:
             await _run(connection, migration)
+        if grants := _grants_of(folder):
+            await connection.execute(grants)
         return [migration.name for migration in todo]
     finally:
         await connection.close()
@@ -81,6 +90,17 @@ async def missing(url: str, folder: Path = FOLDER) -> list[str]:
         await connection.close()
 
 
+async def wait(url: str, folder: Path = FOLDER) -> None:
+    """Return when the database at *url* lacks nothing; as long as it does not answer, wait too."""
+    while True:
+        try:
+            if not await missing(url, folder):
+                return
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            print(f"waiting: {error!r}", file=sys.stderr)  # noqa: T201  a command
+        await asyncio.sleep(_LOOK_EVERY)
+
+
 async def _lock(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Poll for the lock: a session that waits inside PostgreSQL would hold a snapshot."""
     async with asyncio.timeout(_PATIENCE):
@@ -88,6 +108,12 @@ async def _lock(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
             "SELECT pg_try_advisory_lock($1)", _LOCK
         ):
             await asyncio.sleep(0.2)
+
+
+def _grants_of(folder: Path) -> str:
+    """Read what lies beside *folder*: it speaks of the tables that its migrations make."""
+    file = folder.with_name(GRANTS.name)
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 async def _ledger(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, str]:
@@ -139,12 +165,16 @@ async def _run_alone(
     await connection.execute(_NOTE, migration.name, migration.sha256)
 
 
-def main() -> int:
-    url = os.environ.get("UKETSUKE_DATABASE_URL")
-    if not url:
-        print("UKETSUKE_DATABASE_URL is not set", file=sys.stderr)  # noqa: T201  a command
+def main(words: Sequence[str]) -> int:
+    try:
+        url = read_settings(DatabaseAddress).database_url.get_secret_value()
+    except BadSettings as error:
+        print(error, file=sys.stderr)  # noqa: T201  a command
         return 2
     try:
+        if "--wait" in words:
+            asyncio.run(wait(url))
+            return 0
         done = asyncio.run(migrate(url))
     except (MigrationFailed, OSError, asyncpg.PostgresError, TimeoutError) as error:
         print(f"migration failed: {error}", file=sys.stderr)  # noqa: T201  a command
@@ -154,4 +184,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -91,14 +91,14 @@ class House:
         """Start a front service; returns when it is ready."""
         with free_port() as port:
             pass
-        worker = self._start(module, port=port, **settings)
+        worker = self.start(module, port=port, **settings)
         self.ports[worker.pid] = port
         await self._ready(worker, port)
         return worker
 
     async def back(self, *, module: str = "back_service", **settings: object) -> Worker:
         """Start a back service; returns when it consumes."""
-        worker = self._start(module, **settings)
+        worker = self.start(module, **settings)
 
         async def consumes() -> bool:
             if worker.exit_code is not None:
@@ -132,7 +132,7 @@ class House:
             if worker.exit_code is None:
                 worker.kill()
 
-    def _start(self, module: str, **settings: object) -> Worker:
+    def start(self, module: str, **settings: object) -> Worker:
         own = {f"UKETSUKE_{name.upper()}": str(value) for name, value in settings.items()}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("UKETSUKE_")}
         environment |= {

@@ -158,3 +158,47 @@ def test_a_slip_of_the_pen_is_noticed() -> None:
     }
 
     assert unknown_names(environment) == ["UKETSUKE_CONCURENCY"]
+
+
+def test_secrets_may_stand_in_files(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An orchestrator mounts them; in the environment every child and every crash shows them."""
+    environment.delenv("UKETSUKE_DATABASE_URL")
+    (tmp_path / "uketsuke_database_url").write_text(f"postgresql://{CANARY}/files\n")
+    environment.setenv("UKETSUKE_SECRETS_DIR", str(tmp_path))
+
+    settings = read_settings(BackSettings)
+
+    assert settings.database_url.get_secret_value() == f"postgresql://{CANARY}/files"
+    assert CANARY not in repr(settings)
+    assert unknown_names() == []
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_a_mistake(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A mount that was forgotten must not end in a search for what is in no file."""
+    environment.setenv("UKETSUKE_SECRETS_DIR", str(tmp_path / "nowhere"))
+
+    with pytest.raises(BadSettings, match="UKETSUKE_SECRETS_DIR"):
+        read_settings(FrontSettings)
+
+
+@pytest.mark.parametrize(
+    ("text", "roles"), [("upkeep", ("upkeep",)), ("work, upkeep", ("work", "upkeep"))]
+)
+def test_a_back_may_have_one_role(
+    environment: pytest.MonkeyPatch, text: str, roles: tuple[str, ...]
+) -> None:
+    """Pools that scale to nothing need somebody who stays awake."""
+    environment.setenv("UKETSUKE_ROLES", text)
+
+    assert read_settings(BackSettings).roles == roles
+
+
+@pytest.mark.parametrize("text", ["", "notify", "work,sleep"])
+def test_a_role_that_nobody_has_is_a_mistake(environment: pytest.MonkeyPatch, text: str) -> None:
+    """A process that does nothing would look well for ever."""
+    environment.setenv("UKETSUKE_ROLES", text)
+
+    with pytest.raises(BadSettings, match="UKETSUKE_ROLES"):
+        read_settings(BackSettings)

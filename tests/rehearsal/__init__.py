@@ -1,0 +1,1 @@
+"""What the manifests say, run on this machine: ``make rehearse``."""
