@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 _SCOUT: Final = 0.1  # seconds between two looks for a second tenant, while all slots are full
 _TICK: Final = 0.03  # seconds between two looks at the lines, while there is one
-_LASTING: Final = 10.0  # seconds for which others are about after the last of them was seen
+_LASTING: Final = 30.0  # seconds for which a tenant is about after it was seen
 _REMEMBERED: Final = 600.0  # seconds for which a tenant that was seen is looked for
 _MOST_TENANTS: Final = 64  # of one look: those that were seen last
 _LATE: Final = timedelta(seconds=5)  # how long a job may take from its knock to being seen
@@ -61,7 +61,7 @@ class Lines:
         self._most = max(32, 2 * slots)
         self._seen: dict[TenantId, float] = {}
         self._since: dict[Place, datetime] = {}
-        self._scouted_at = self._several_at = float("-inf")
+        self._scouted_at = float("-inf")
         self.is_on = False
         self.is_full = False  # set by the consumer: it could use no further job
 
@@ -125,10 +125,9 @@ class Lines:
     def _judge(self, waiting: set[TenantId]) -> None:
         """Say whether tenants have to share, and whether one of them may have all."""
         now, was_on = self._clock.monotonic(), self.is_on
-        if len(waiting | set(self._turns.running)) > 1:
-            self._several_at = now
-        self._turns.others_are_about = now - self._several_at < _LASTING
-        self.is_on = bool(waiting) and (was_on or self._several_at == now)
+        self._seen |= dict.fromkeys(waiting, now)
+        self._turns.others_are_about = sum(now - at < _LASTING for at in self._seen.values()) > 1
+        self.is_on = bool(waiting) and (was_on or self._turns.others_are_about)
         if self.is_on is not was_on:
             log.info("tenants take turns" if self.is_on else "no tenant waits any more")
 

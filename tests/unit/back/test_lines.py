@@ -83,7 +83,8 @@ async def test_the_crowd_has_all_again_when_the_others_have_left(
     queue(rows, SMALL, 1)
     await lines.look()
     del rows.waiting[SMALL, "default", "normal"]
-    clock.pass_by(9)
+    rows.new = {CROWD}
+    clock.pass_by(29)
     await lines.look()
     assert len(lines.pick(4).job_ids) == 3
 
