@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from front_service.allowance import Allowance
 from front_service.backlog import Backlog
+from front_service.bucket import Bucket
 from front_service.outlook import Outlook
 from front_service.pointers import mistake, steps_to
 from front_service.vetting import Ask, check_idempotency_key, vet
@@ -73,7 +73,7 @@ class Admission:
         status: ReadsStatus,
         outlook: Outlook,
         backlog: Backlog,
-        allowance: Allowance | None,
+        bucket: Bucket | None,
         metrics: FrontMetrics,
         clock: Clock,
         max_age: timedelta,
@@ -84,7 +84,7 @@ class Admission:
         self._metrics, self._clock, self._egress = metrics, clock, egress
         self._outlook = outlook
         self._fan_out = fan_out
-        self._allowance = allowance
+        self._bucket = bucket
 
     def check(self, name: str, idempotency_key: str | None) -> JobType:
         """Refuse what no body could make acceptable, before any of it is read or stored."""
@@ -136,7 +136,7 @@ class Admission:
         return Ticket(document, accepted.replayed)
 
     def _check_rate(self) -> None:
-        wait = 0 if self._allowance is None else self._allowance.take(self._clock.monotonic())
+        wait = 0 if self._bucket is None else self._bucket.take(self._clock.monotonic())
         if wait:
             raise OverQuota("More is submitted here than may be.", retry_after=wait)
 
