@@ -153,7 +153,6 @@ OF_A_REFUSAL: Final[Mapping[int, tuple[Header, ...]]] = {
     401: (_CHALLENGE,),
     403: (replace(_CHALLENGE, always=False),),
     409: (RETRY_AFTER,),
-    429: (RETRY_AFTER,),
     416: (
         Header(
             name="Content-Range",

@@ -30,6 +30,14 @@ BEGIN
     GRANT UPDATE (head) ON key_heads TO uketsuke_front, uketsuke_back;
     GRANT UPDATE (id) ON blobs TO uketsuke_front, uketsuke_back;  -- that is, to lock them
 
+    -- front: knows keys and quotas, and makes none; what it notes of them is who uses how much
+    GRANT SELECT ON api_keys, tenants, rate_marks, open_streams TO uketsuke_front;
+    GRANT UPDATE (last_used_at) ON api_keys TO uketsuke_front;
+    GRANT INSERT ON rate_marks, open_streams TO uketsuke_front;
+    GRANT UPDATE (paid_until, granted) ON rate_marks TO uketsuke_front;
+    GRANT UPDATE (streams, at) ON open_streams TO uketsuke_front;
+    GRANT DELETE ON open_streams TO uketsuke_front;
+
     -- front: takes jobs in, cancels, replays and deletes them; it gives none a result
     GRANT INSERT ON jobs, key_heads, idempotency_keys, batches, batch_jobs TO uketsuke_front;
     GRANT UPDATE (ending) ON batch_jobs TO uketsuke_front, uketsuke_back;

@@ -2,12 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from math import inf
 from typing import Any
 from uuid import UUID
 
-from shared.contract.access import tenant_id
 from shared.contract.ids import TenantId
 from shared.store.pool import Pool
 from shared.store.sql import statement
@@ -46,15 +44,6 @@ class Grant:
     ahead: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TenantEntry:
-    """One tenant as an administrator sees it."""
-
-    name: str
-    limits: Limits
-    created_at: datetime
-
-
 class QuotaRows:
     """What the front service asks; *pool* is one whose commits need not wait for the disk."""
 
@@ -64,7 +53,7 @@ class QuotaRows:
     async def limits(self, tenants: Collection[TenantId]) -> dict[TenantId, Limits]:
         """Read the limits of those of these tenants that have any."""
         rows = await self._pool.fetch(statement("limits"), list(tenants))
-        return {TenantId(row["id"]): _limits(row) for row in rows}
+        return {TenantId(row["id"]): read_limits(row) for row in rows}
 
     async def take(self, wishes: Sequence[Wish]) -> dict[TenantId, Grant]:
         """Grant what the rates allow; at most one wish a tenant."""
@@ -107,36 +96,13 @@ class QuotaRows:
         await self._pool.fetch(statement("forget_streams"))
 
 
-class TenantLedger:
-    """The tenants as an administrator sees them."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def set_limits(self, name: str, limits: Limits) -> None:
-        """Say what a tenant may use from now on; it becomes known by that."""
-        async with self._pool.transaction() as connection:
-            await connection.execute(statement("add_tenant"), tenant_id(name), name)
-            await connection.execute(
-                statement("set_limits"),
-                *(tenant_id(name), limits.rate, limits.burst, limits.queued, limits.streams),
-            )
-
-    async def entries(self) -> Sequence[TenantEntry]:
-        """List all tenants by name."""
-        rows = await self._pool.fetch(statement("list_tenants"))
-        return [
-            TenantEntry(name=row["name"], limits=_limits(row), created_at=row["created_at"])
-            for row in rows
-        ]
-
-
 def _sorted_columns(counts: Mapping[TenantId, int]) -> tuple[list[TenantId], list[int]]:
     tenants = sorted(counts)
     return tenants, [counts[tenant] for tenant in tenants]
 
 
-def _limits(row: Any) -> Limits:
+def read_limits(row: Any) -> Limits:
+    """Read what one tenant may use."""
     return Limits(
         rate=row["rate"], burst=row["burst"], queued=row["queued"], streams=row["streams"]
     )

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from shared.contract.access import EVERYTHING, digest_of, tenant_id, write_key
-from shared.store.access import KeyLedger
+from shared.store.ledgers import KeyLedger
 from shared.store.pool import open_pool
 from tests.support.callers import quantile
 from tests.support.house import House

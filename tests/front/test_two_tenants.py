@@ -21,7 +21,7 @@ from aiohttp import hdrs
 from front_service.routes import ROUTES
 from shared.contract.access import EVERYTHING, digest_of, write_key
 from shared.runtime.clock import fresh_job_id
-from shared.store.access import KeyLedger
+from shared.store.ledgers import KeyLedger
 from shared.store.pool import open_pool
 from tests.front.test_access import bearer
 from tests.front.test_with_real_servers import NOWHERE, Replica, open_database, open_replica

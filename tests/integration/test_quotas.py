@@ -7,7 +7,8 @@ import pytest
 
 from shared.contract.access import tenant_id
 from shared.contract.states import Move
-from shared.store.quotas import Limits, QuotaRows, TenantLedger, Wish
+from shared.store.ledgers import TenantLedger
+from shared.store.quotas import Limits, QuotaRows, Wish
 from tests.integration.bench import Bench
 from tests.integration.conftest import _execute
 

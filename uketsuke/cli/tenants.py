@@ -24,9 +24,8 @@ from uketsuke.cli import words
 from uketsuke.cli.visit import ExitCode
 
 if TYPE_CHECKING:
-    from shared.store.access import KeyEntry, KeyLedger
+    from shared.store.ledgers import KeyEntry, KeyLedger, TenantEntry
     from shared.store.pool import Pool
-    from shared.store.quotas import TenantEntry
 
 _ADDRESS: Final = "UKETSUKE_DATABASE_URL"
 _LONGEST_NAME: Final = 100
@@ -146,7 +145,8 @@ def set_limits(
         burst = max(1, round(rate * 2))
 
     async def work(pool: "Pool") -> None:
-        from shared.store.quotas import Limits, TenantLedger  # noqa: PLC0415  as below
+        from shared.store.ledgers import TenantLedger  # noqa: PLC0415  as below
+        from shared.store.quotas import Limits  # noqa: PLC0415  as below
 
         limits = Limits(rate=rate, burst=burst, queued=queued, streams=streams)
         await TenantLedger(pool).set_limits(tenant, limits)
@@ -158,7 +158,7 @@ def list_tenants(*, database: Database, as_json: AsJson = False) -> None:
     """List all tenants, and what each may use."""
 
     async def work(pool: "Pool") -> "Sequence[TenantEntry]":
-        from shared.store.quotas import TenantLedger  # noqa: PLC0415  as below
+        from shared.store.ledgers import TenantLedger  # noqa: PLC0415  as below
 
         return await TenantLedger(pool).entries()
 
@@ -173,7 +173,7 @@ def list_tenants(*, database: Database, as_json: AsJson = False) -> None:
 
 def _at_the_ledger(database: str, work: "Callable[[KeyLedger], Awaitable[Any]]") -> Any:
     async def visit(pool: "Pool") -> Any:
-        from shared.store.access import KeyLedger  # noqa: PLC0415  brings a driver: only here
+        from shared.store.ledgers import KeyLedger  # noqa: PLC0415  brings a driver: only here
 
         return await work(KeyLedger(pool))
 
