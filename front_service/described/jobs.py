@@ -26,6 +26,7 @@ from shared.contract.errors import (
     NoResult,
     NotReplayable,
     NotUnique,
+    OverQuota,
     TooLarge,
     Unavailable,
     Undecided,
@@ -111,6 +112,7 @@ SUBMIT: Final = Operation(
     refusals=(
         *(Undecided, TooLarge, TooSlow, UnsupportedMedia, Invalid, IdempotencyMismatch),
         NotUnique,
+        OverQuota,
         Unavailable,
     ),
 )
