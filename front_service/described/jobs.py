@@ -111,9 +111,7 @@ SUBMIT: Final = Operation(
     ),
     refusals=(
         *(Undecided, TooLarge, TooSlow, UnsupportedMedia, Invalid, IdempotencyMismatch),
-        NotUnique,
-        OverQuota,
-        Unavailable,
+        *(NotUnique, OverQuota, Unavailable),
     ),
 )
 

@@ -13,7 +13,7 @@ WAYS_OUT: Final = frozenset(
 GUARD: Final = {
     ("TCPConnector", "back_service.egress"),
     ("ClientSession", "back_service.fetching"),  # over a connector of the guard
-    ("ClientSession", "front_service.issuer"),  # to whom the settings name; no stranger has a say
+    ("ClientSession", "front_service.issuer"),  # dials what the operator names, nobody else
 }
 
 
