@@ -12,6 +12,7 @@ from front_service.described.operation import Operation
 from shared.contract.access import Scope
 from shared.contract.job_types import OURS
 
+_ONE_JOB: Final = "/api/jobs/{id}"
 _NOT_OURS: Final = f"(?!(?:{'|'.join(sorted(OURS))})/)[^{{}}/]+"
 
 
@@ -38,6 +39,8 @@ class Route:
         path = self.path
         if self.operation.for_each_job_type:  # what is ours is no job type, nor is it allowed there
             path = path.replace("{collection}", f"{{collection:{_NOT_OURS}}}")
+        if path == _ONE_JOB:  # an address of ours is no job: another verb there is 405, not 404
+            path = _ONE_JOB.replace("{id}", r"{id:(?!bulk$)[^{}/]+}")
         if self.method == hdrs.METH_GET:
             router.add_get(
                 path, self.handler, allow_head=self.also_head, expect_handler=asked_later

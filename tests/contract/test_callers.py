@@ -54,6 +54,7 @@ async def test_a_stranger_drives_every_route(stranger: Stranger, pair: str) -> N
     await files(stranger)
     await a_job_to_its_end(stranger)
     await a_job_that_is_stopped(stranger)
+    await many_at_once(stranger)
     await the_rest(stranger, pair)
 
     did = {
@@ -113,6 +114,27 @@ async def a_job_that_is_stopped(stranger: Stranger) -> None:
     assert stopped.content["status"] == again.content["status"] == "cancelled"
     assert status.content["status"] == "completed"
     assert status.content["replays"] == 1
+
+
+async def many_at_once(stranger: Stranger) -> None:
+    entry = {"type": "demo.echo", "request": {"payload": 3}}
+    ticket = await stranger.call("submitBatch", {"jobs": [entry, entry]})
+    batch = ticket.content["batchId"]
+    events = await stranger.call("getBatchEvents", id=batch)  # they end with the batch
+    status = await stranger.follow("submitBatch", ticket, "batch")
+    refused = [await stranger.call("watchBatch", id=batch), await stranger.call("watchJobs")]
+    wish = {"action": "delete", "filter": {"batch": batch}, "dryRun": True}
+    counted = await stranger.call("changeJobs", wish)
+    job_id = ticket.content["jobs"][0]["jobId"]
+    token = await stranger.call("mintToken", {"ttlSeconds": 60}, id=job_id)
+    for name in ("listDeadLetters", "getStats", "listJobTypes"):
+        assert (await stranger.call(name)).status == 200
+
+    assert b"batch.completed" in events.body
+    assert status.content["status"] == "completed"
+    assert [reply.status for reply in refused] == [426, 426]
+    assert counted.content["matched"] == 2
+    assert token.status == 201
 
 
 async def the_rest(stranger: Stranger, pair: str) -> None:

@@ -16,7 +16,8 @@ EMPTY: Final = """
 DELETE FROM blob_uses; DELETE FROM blobs; DELETE FROM tombstones; DELETE FROM effects;
 DELETE FROM idempotency_keys; DELETE FROM outbox; DELETE FROM job_events; DELETE FROM jobs;
 DELETE FROM key_heads; DELETE FROM unique_keys; DELETE FROM batch_jobs; DELETE FROM batches;
-DELETE FROM workers;
+DELETE FROM workers; DELETE FROM api_keys; DELETE FROM rate_marks; DELETE FROM open_streams;
+DELETE FROM tenants WHERE name <> 'default';
 """
 
 

@@ -31,6 +31,15 @@ _WRITES: Final = re.compile(r"\b(INSERT|UPDATE|DELETE|FOR UPDATE|FOR SHARE|FOR K
 _NEVER_RACED: Final[dict[str, str]] = {
     "here": "a row that only its own worker writes; of a silent one it matters not who drops it",
     "leave": "a row that only its own worker writes",
+    "note_streams": "a row that only its own replica writes",
+    "forget_streams": "a row that only its own replica writes; of a silent one anybody drops it",
+    "take_turns": "one statement about one row a tenant; a hundred at once are counted exactly",
+    "begin_turns": "an empty row, by whoever is first",
+    "used_keys": "a moment, and the later one stays",
+    "add_key": "of an administrator: a row of its own",
+    "add_tenant": "of an administrator: a row of that name, by whoever is first",
+    "set_limits": "of an administrator: the last word counts",
+    "revoke_key": "of an administrator: the first moment stays",
 }
 """Statements that write and take part in no race, each with the reason why."""
 
