@@ -137,6 +137,7 @@ async def open_desk(
                 served=served,
             )
         finally:
+            await session.close()  # or the front would wait for what is idle to be used once more
             stop.set()
             with suppress(asyncio.CancelledError):
                 await served
