@@ -5,7 +5,15 @@ from enum import StrEnum
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from shared.contract.states import State, Status
@@ -13,6 +21,16 @@ from shared.contract.states import State, Status
 MOST_IDS: Final = 1_000
 
 _Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f\ufffd]*$")]
+
+
+def _written(moment: object) -> object:
+    """A number would be taken for seconds since 1970; nobody is told that it may be."""
+    if isinstance(moment, (int, float)):
+        raise ValueError("must be a time as in RFC 3339")  # noqa: TRY004  pydantic wants this one
+    return moment
+
+
+_Instant = Annotated[AwareDatetime, BeforeValidator(_written)]
 _CONFIG: Final = ConfigDict(
     frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True
 )
@@ -35,8 +53,8 @@ class BulkFilter(BaseModel):
     ordering_key: _Text | None = None
     tag: _Text | None = None
     batch: UUID | None = None
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: _Instant | None = None
+    created_before: _Instant | None = None
 
 
 class BulkRequest(BaseModel):
@@ -48,7 +66,7 @@ class BulkRequest(BaseModel):
     filter: BulkFilter | None = None
     ids: tuple[UUID, ...] | None = Field(default=None, min_length=1, max_length=MOST_IDS)
     dry_run: bool = Field(default=False, strict=True)
-    as_of: AwareDatetime | None = Field(
+    as_of: _Instant | None = Field(
         default=None, description="only jobs as they were then: what makes a repeat harmless"
     )
     cursor: str | None = Field(default=None, max_length=50, description="where to go on")

@@ -68,6 +68,15 @@ class TestBulk:
         assert (answer["matched"], answer["changed"], answer["dryRun"]) == (3, 0, True)
         assert set(states(desk, ids)) == {State.QUEUED}
 
+    async def test_a_time_is_told_as_text(self, desk: Desk) -> None:
+        """A number might mean seconds or milliseconds; nobody is to find out by a deletion."""
+        answer = await desk.session.post(
+            f"{desk.url}/api/jobs/bulk", json={"action": "delete", "filter": {"createdBefore": 0}}
+        )
+
+        assert answer.status == 422
+        assert (await answer.json())["errors"][0]["pointer"] == "/filter/createdBefore"
+
     async def test_a_filter_that_fits_nothing_changes_nothing(self, desk: Desk) -> None:
         """Also one that asks for a state to which this cannot be done."""
         ids = await jobs(desk, 1)
