@@ -22,6 +22,7 @@ from back_service.quarantine import Quarantine, Suspects
 from back_service.register import Presence
 from back_service.runner import Runner
 from back_service.telling import Teller
+from back_service.upkeep.census import CensusTaker
 from back_service.upkeep.ownership import Ownership
 from back_service.upkeep.rescuer import (
     LostKnocks,
@@ -45,13 +46,15 @@ from shared.runtime.catalogue import load_handlers, load_job_types
 from shared.runtime.clock import SystemClock
 from shared.runtime.metrics import BackMetrics
 from shared.runtime.probes import Probes
+from shared.runtime.pulse import Pulse
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BackSettings
 from shared.runtime.watchdog import Watchdog
 from shared.store.blobs import BlobRows
+from shared.store.census import Counts
 from shared.store.operating import Register
 from shared.store.outbox import Outbox
-from shared.store.pool import open_pool
+from shared.store.pool import Pool, open_pool
 from shared.store.session import SessionCheck
 from shared.store.upkeep import UpkeepStore
 from shared.store.work import WorkStore
@@ -110,10 +113,18 @@ async def open_back(
         publisher = Publisher(amqp, name="back-knocks", pools=catalogue.pools, declare=makes)
         fan_out = FanOut(amqp, name="back-news", declare=makes)
         metrics.gauge(
-            "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
+            "uketsuke_news_dropped",
+            "News that never left this process; watchers catch up within 15 s",
+            lambda: fan_out.dropped,
         )
-        post = Post(outbox, publisher, confirm_wait=settings.confirm_wait)
+        post = Post(
+            outbox,
+            publisher,
+            confirm_wait=settings.confirm_wait,
+            confirmed_in=metrics.confirmed,
+        )
         subscriber = Subscriber(amqp, name="back-jobs", routes=_routes(settings), declare=makes)
+        _measure(metrics, pool, publisher, subscriber)
         teller = Teller(fan_out, post)
         board = ProgressBoard(work, teller)
         leases = Leases(work, lease=settings.lease, clock=clock)
@@ -150,7 +161,7 @@ async def open_back(
             turn=1 if settings.quarantine else settings.turn,
             drain=settings.drain,
         )
-        lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
+        lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock, metrics=metrics)
         lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber, metrics)
         check = SessionCheck(pool, most_sessions=settings.pool_size + _QUICK)
         metrics.gauge(
@@ -174,6 +185,7 @@ async def open_back(
         )
         ground: list[Service] = [
             _watchdog(settings),
+            Pulse(metrics),
             publisher,
             fan_out,
             Afterwards("last knocks", post.drain, within=_LAST_KNOCKS),
@@ -182,14 +194,17 @@ async def open_back(
             yield [*ground, leases, board, suspects, consumer]
             return
         upkeep_services: list[Service] = [
-            scheduler(upkeep, teller),
+            scheduler(upkeep, teller, metrics),
             rescuer_of_leases(lost_leases),
-            deadlines(upkeep, teller),
+            deadlines(upkeep, teller, metrics),
             batches(upkeep, teller),
             sweeper(upkeep, blobs, ownership),
             strays(upkeep, blobs, ownership, place=os.urandom(1).hex()),  # not always the first
         ]
-        ground += [Relay(outbox, publisher), check]
+        if "upkeep" in settings.roles:
+            counts = Counts(pool, max_crashes=settings.max_crashes)
+            upkeep_services.append(CensusTaker(counts, metrics, clock))
+        ground += [Relay(outbox, publisher, relayed=metrics.relayed), check]
         if "work" not in settings.roles:
             probes = _probes(settings, metrics, outbox, publisher.link.up.is_set)
             yield [*ground, *upkeep_services, *probes]
@@ -218,6 +233,27 @@ async def open_back(
             Afterwards("quarantine told to leave", quarantine.close, within=_TOLD),
             announcer,  # the first to know that no more is taken
         ]
+
+
+def _measure(
+    metrics: BackMetrics, pool: Pool, publisher: Publisher, subscriber: Subscriber
+) -> None:
+    """Show what can be read off at any moment."""
+    metrics.gauge(
+        "uketsuke_pool_free",
+        "Database connections that nobody uses; 0 for long = too few, or the database is slow",
+        lambda: pool.free,
+    )
+    metrics.gauge(
+        "uketsuke_broker_up",
+        "Whether the broker takes knocks; 0 = they wait in the outbox",
+        lambda: not publisher.is_down,
+    )
+    metrics.gauge(
+        "uketsuke_hears_knocks",
+        "Whether this worker listens to its queues; 0 = it is cut off, or leaves",
+        lambda: subscriber.link.up.is_set() and not subscriber.is_paused,
+    )
 
 
 def _watchdog(settings: BackSettings) -> Watchdog:

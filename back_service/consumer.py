@@ -86,6 +86,11 @@ class Consumer:
         self._clock, self._dice, self._turn, self._metrics = clock, dice, turn, metrics
         metrics.gauge("uketsuke_slots", "Attempts that may run at once", lambda: concurrency)
         metrics.gauge("uketsuke_slots_in_use", "Attempts that run", lambda: len(self._lanes))
+        metrics.gauge(
+            "uketsuke_attempts_held_back",
+            "Attempts that have a slot and wait, for as many of their type run as may",
+            lambda: runner.held_back,
+        )
         self._drain = max(drain - _LAST_WORDS, drain / 2).total_seconds()
         self._hand = Hand(subscriber.waiting)
         self._ahead = Ahead(subscriber.early)
@@ -214,6 +219,7 @@ class Consumer:
                 claimed = await self._work.claim(picked.job_ids, keyed=picked.keyed)
             except (Unavailable, Rejected) as error:
                 log.warning("claim not possible", jobs=len(picked.job_ids), why=str(error))
+                self._metrics.unclaimed()
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
             else:
@@ -259,7 +265,8 @@ class Consumer:
             goes_on = has_turn and not self._is_leaving
             record = await self._finisher.finish(Ruling(job=job, verdict=ruling, has_turn=goes_on))
         state, seconds = record.finished.state, self._clock.monotonic() - begun
-        self._metrics.ended(job.type, ruling.move, seconds=seconds, fenced=state is None)
+        code = ruling.failure.code if ruling.failure else None
+        self._metrics.ended(job.type, ruling.move, seconds=seconds, fenced=state is None, code=code)
         _log_end(job, ruling, state, seconds)
         return record.finished.next, record.asked_at
 

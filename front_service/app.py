@@ -45,6 +45,7 @@ from shared.runtime.catalogue import load_job_types
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.probes import Probes
+from shared.runtime.pulse import Pulse
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
 from shared.store.batch_intake import BatchIntake
@@ -140,7 +141,8 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         makes = settings.declare_topology
         publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools, declare=makes)
         fan_out = FanOut(amqp, name="front-news", declare=makes)
-        post = Post(outbox, publisher, confirm_wait=wait)
+        metrics = FrontMetrics()
+        post = Post(outbox, publisher, confirm_wait=wait, confirmed_in=metrics.confirmed)
         intake = Intake(pool, confirm_wait=wait)
         ground = Ground(
             intake=intake,
@@ -157,7 +159,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             free_connections=lambda: pool.free,
             token_keys=token_keys(settings),
         )
-        front = build_front(settings, catalogue, ground, clock=SystemClock())
+        front = build_front(settings, catalogue, ground, clock=SystemClock(), metrics=metrics)
         fan_in = FanIn(
             amqp,
             name="front-ears",
@@ -165,12 +167,14 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             on_reconnect=front.listener.reconnected,
             declare=makes,
         )
-        front.app[keys.METRICS].gauge(
-            "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
+        metrics.gauge(
+            "uketsuke_news_dropped",
+            "News that never left this process; watchers catch up within 15 s",
+            lambda: fan_out.dropped,
         )
 
         check = SessionCheck(pool, most_sessions=settings.pool_size + settings.read_pool_size)
-        front.app[keys.METRICS].gauge(
+        metrics.gauge(
             "uketsuke_database_complaints",
             "Settings of the database that are not as we rely on; the log names them",
             lambda: check.count,
@@ -181,17 +185,24 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             await post.drain()
 
         last_writes = Afterwards("last writes", drain, within=_LAST_WRITES)
-        carriers: list[Service] = [publisher, fan_out, last_writes, Relay(outbox, publisher)]
+        relay = Relay(outbox, publisher, relayed=metrics.relayed)
+        carriers: list[Service] = [Pulse(metrics), publisher, fan_out, last_writes, relay]
         yield [*carriers, fan_in, check, *front.services]
 
 
 def build_front(
-    settings: FrontSettings, catalogue: Catalogue, ground: Ground, *, clock: Clock
+    settings: FrontSettings,
+    catalogue: Catalogue,
+    ground: Ground,
+    *,
+    clock: Clock,
+    metrics: FrontMetrics | None = None,
 ) -> Front:
     """Join the use cases to *ground* and to the routes."""
     outlook = Outlook(ground.reads, catalogue, clock)
     lookup, hub = Lookup(ground.reads), Hub()
-    heads, readers = Heads(clock), Readers(clock)
+    metrics = metrics or FrontMetrics()
+    heads, readers = Heads(clock), Readers(clock, tell=metrics.cut)
     backlog = Backlog(ground.outbox_depth, most=settings.max_outbox)
     readiness = Readiness(
         ping=partial(ground.outbox_depth, 1),
@@ -201,7 +212,6 @@ def build_front(
     doorkeeper = Doorkeeper(
         anyone=settings.allow_anonymous, allowed_origins=settings.allowed_origins
     )
-    metrics = FrontMetrics()
     crowd = Crowd(
         most=settings.max_connections,
         most_of_one=settings.max_connections_per_address,
@@ -322,9 +332,15 @@ def _measure(
     metrics.gauge("uketsuke_watchers", "Streams that follow a job", lambda: len(hub))
     metrics.gauge("uketsuke_connections", "Open connections", lambda: server.open_connections)
     metrics.gauge(
-        "uketsuke_pool_free", "Database connections that nobody uses", ground.free_connections
+        "uketsuke_pool_free",
+        "Database connections that nobody uses; 0 for long = too few, or the database is slow",
+        ground.free_connections,
     )
-    metrics.gauge("uketsuke_broker_up", "Whether submits wait for confirms", ground.broker_is_up)
+    metrics.gauge(
+        "uketsuke_broker_up",
+        "Whether the broker takes knocks; 0 = submits do not wait for confirms",
+        ground.broker_is_up,
+    )
 
 
 def refuse_strangers(settings: FrontSettings) -> None:
