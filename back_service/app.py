@@ -42,7 +42,7 @@ from shared.contract.errors import Unavailable
 from shared.contract.job_types import Catalogue, Isolation
 from shared.contract.jobs import Priority
 from shared.outbox import Post, Relay
-from shared.runtime.catalogue import load_handlers, load_job_types
+from shared.runtime.catalogue import BUILT_IN_HANDLERS, load_handlers, load_job_types
 from shared.runtime.clock import SystemClock
 from shared.runtime.metrics import BackMetrics
 from shared.runtime.probes import Probes
@@ -62,7 +62,6 @@ from shared.store.work import WorkStore
 _LAST_KNOCKS: Final = 5.0  # seconds
 _QUICK: Final = 4  # connections whose commits do not wait for the disk
 _TOLD: Final = 1.0  # seconds for what takes none
-BUILT_IN_HANDLERS: Final = ("back_service.handlers.demo", "back_service.handlers.documents")
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from uketsuke.cli import commands, many
+from uketsuke.cli import commands, doctor, many
 
 
 def build(*, is_terminal: bool = False) -> typer.Typer:
@@ -37,6 +37,7 @@ def build(*, is_terminal: bool = False) -> typer.Typer:
     app.command("dead-letters")(many.dead_letters)
     app.command("stats")(many.stats)
     app.command("types")(many.types)
+    app.command("doctor")(doctor.doctor)
     return app
 
 
