@@ -22,6 +22,7 @@ from back_service.quarantine import Quarantine, Suspects
 from back_service.register import Presence
 from back_service.runner import Runner
 from back_service.telling import Teller
+from back_service.traced import TracedRunner
 from back_service.upkeep.census import CensusTaker
 from back_service.upkeep.ownership import Ownership
 from back_service.upkeep.rescuer import (
@@ -37,10 +38,11 @@ from shared.broker.fanout import FanOut
 from shared.broker.publisher import Publisher
 from shared.broker.subscriber import Subscriber
 from shared.broker.topology import route
+from shared.broker.traced import TracedPublisher
 from shared.contract.authoring import Handler
 from shared.contract.errors import Unavailable
-from shared.contract.job_types import Catalogue, Isolation
-from shared.contract.jobs import Priority
+from shared.contract.job_types import Catalogue, Isolation, JobType
+from shared.contract.jobs import Job, Priority
 from shared.outbox import Post, Relay
 from shared.runtime.catalogue import BUILT_IN_HANDLERS, load_handlers, load_job_types
 from shared.runtime.clock import SystemClock
@@ -49,6 +51,7 @@ from shared.runtime.probes import Probes
 from shared.runtime.pulse import Pulse
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BackSettings
+from shared.runtime.tracing import Tracing, traces
 from shared.runtime.watchdog import Watchdog
 from shared.store.blobs import BlobRows
 from shared.store.census import Counts
@@ -109,7 +112,8 @@ async def open_back(
         )
         outbox = Outbox(quick)
         makes = settings.declare_topology
-        publisher = Publisher(amqp, name="back-knocks", pools=catalogue.pools, declare=makes)
+        tracing = stack.enter_context(traces("back", settings.otlp_endpoint))
+        publisher = _publisher(amqp, catalogue, tracing, declare=makes)
         fan_out = FanOut(amqp, name="back-news", declare=makes)
         metrics.gauge(
             "uketsuke_news_dropped",
@@ -140,15 +144,11 @@ async def open_back(
             scratch=Path(scratch),
             child_memory=settings.child_memory,
         )
+        runner = _runner(settings, catalogue, handlers, tools, tracing)
         consumer = Consumer(
             work=work,
-            runner=Runner(
-                catalogue,
-                handlers,
-                lambda job, job_type: AttemptContext(job, job_type, tools),
-                clock,
-                max_result=settings.max_result,
-            ),
+            runner=runner,
+            heard=runner.heard if isinstance(runner, TracedRunner) else None,
             leases=leases,
             finisher=Finisher(work, teller, clock),
             subscriber=suspects if settings.quarantine else subscriber,
@@ -253,6 +253,31 @@ def _measure(
         "Whether this worker listens to its queues; 0 = it is cut off, or leaves",
         lambda: subscriber.link.up.is_set() and not subscriber.is_paused,
     )
+
+
+def _publisher(
+    amqp: str, catalogue: Catalogue, tracing: Tracing | None, *, declare: bool
+) -> Publisher:
+    name, pools = "back-knocks", catalogue.pools
+    if tracing is None:
+        return Publisher(amqp, name=name, pools=pools, declare=declare)
+    return TracedPublisher(amqp, name=name, pools=pools, declare=declare, tracing=tracing)
+
+
+def _runner(
+    settings: BackSettings,
+    catalogue: Catalogue,
+    handlers: Mapping[str, Handler],
+    tools: Tools,
+    tracing: Tracing | None,
+) -> Runner:
+    def opened(job: Job, job_type: JobType) -> AttemptContext:
+        return AttemptContext(job, job_type, tools)
+
+    most, clock = settings.max_result, SystemClock()
+    if tracing is None:
+        return Runner(catalogue, handlers, opened, clock, max_result=most)
+    return TracedRunner(catalogue, handlers, opened, clock, max_result=most, tracing=tracing)
 
 
 def _watchdog(settings: BackSettings) -> Watchdog:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -44,6 +44,9 @@ _LOOK: Final = 0.25  # seconds between two looks at knocks that are kept too lon
 _LAST_WORDS: Final = timedelta(seconds=4)  # of the drain: for interrupted handlers to be recorded
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
+
+
+KnockHeard = Callable[[Mapping[str, Any], Sequence[JobId]], None]
 
 
 class Knocks(Protocol):
@@ -80,6 +83,7 @@ class Consumer:
         turn: int,
         drain: timedelta,
         dice: Callable[[], float] = random.random,
+        heard: KnockHeard | None = None,
     ) -> None:
         self._work, self._runner, self._leases, self._finisher = work, runner, leases, finisher
         self._subscriber, self._teller, self._catalogue = subscriber, teller, catalogue
@@ -91,6 +95,7 @@ class Consumer:
             "Attempts that have a slot and wait, for as many of their type run as may",
             lambda: runner.held_back,
         )
+        self._on_knock = heard  # told of what each knock carries, where traces are on
         self._drain = max(drain - _LAST_WORDS, drain / 2).total_seconds()
         self._hand = Hand(subscriber.waiting)
         self._ahead = Ahead(subscriber.early)
@@ -198,6 +203,8 @@ class Consumer:
                 self._answered.append(delivery)
             else:
                 hand.take(delivery, knock, now)
+                if self._on_knock is not None:
+                    self._on_knock(delivery.headers, knock.job_ids)
         except NewerKnock:
             log.warning("knock is newer than this worker", **delivery.origin())
             self._metrics.misread(newer=True)

@@ -23,6 +23,7 @@ from front_service.health import Readiness
 from front_service.identity import Doorkeeper
 from front_service.lookup import Lookup
 from front_service.middleware.edge import edge
+from front_service.middleware.traced import traced
 from front_service.outlook import Outlook, ReadsLine
 from front_service.overview import Counts, Overview
 from front_service.push.batches import BatchStreams
@@ -39,6 +40,7 @@ from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
 from shared.blobs.store import open_blobs
 from shared.broker.fanout import FanIn, FanOut
 from shared.broker.publisher import Publisher
+from shared.broker.traced import TracedPublisher
 from shared.contract.job_types import Catalogue
 from shared.outbox import Post, Relay
 from shared.runtime.catalogue import load_job_types
@@ -48,6 +50,7 @@ from shared.runtime.probes import Probes
 from shared.runtime.pulse import Pulse
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
+from shared.runtime.tracing import Tracing, traces
 from shared.store.batch_intake import BatchIntake
 from shared.store.batch_rows import BatchRows
 from shared.store.blobs import BlobRows
@@ -139,7 +142,8 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
         outbox = Outbox(pool)
         makes = settings.declare_topology
-        publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools, declare=makes)
+        tracing = stack.enter_context(traces("front", settings.otlp_endpoint))
+        publisher = _publisher(amqp, catalogue, tracing, declare=makes)
         fan_out = FanOut(amqp, name="front-news", declare=makes)
         metrics = FrontMetrics()
         post = Post(outbox, publisher, confirm_wait=wait, confirmed_in=metrics.confirmed)
@@ -159,7 +163,9 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             free_connections=lambda: pool.free,
             token_keys=token_keys(settings),
         )
-        front = build_front(settings, catalogue, ground, clock=SystemClock(), metrics=metrics)
+        front = build_front(
+            settings, catalogue, ground, clock=SystemClock(), metrics=metrics, tracing=tracing
+        )
         fan_in = FanIn(
             amqp,
             name="front-ears",
@@ -197,6 +203,7 @@ def build_front(
     *,
     clock: Clock,
     metrics: FrontMetrics | None = None,
+    tracing: Tracing | None = None,
 ) -> Front:
     """Join the use cases to *ground* and to the routes."""
     outlook = Outlook(ground.reads, catalogue, clock)
@@ -218,7 +225,8 @@ def build_front(
         proxies=settings.proxies,
         tell=metrics.turned_away,
     )
-    app = web.Application(middlewares=[edge(doorkeeper, heads, readiness, metrics)])
+    steps = () if tracing is None else (traced(tracing),)
+    app = web.Application(middlewares=[edge(doorkeeper, heads, readiness, metrics), *steps])
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
     app[keys.METRICS], app[keys.OUTLOOK] = metrics, outlook
     batches = app[keys.BATCHES] = BatchStreams(ground.batches)
@@ -295,6 +303,15 @@ def build_front(
         server=server,
         probes=_probes(settings, readiness, metrics),
     )
+
+
+def _publisher(
+    amqp: str, catalogue: Catalogue, tracing: Tracing | None, *, declare: bool
+) -> Publisher:
+    name, pools = "front-knocks", catalogue.pools
+    if tracing is None:
+        return Publisher(amqp, name=name, pools=pools, declare=declare)
+    return TracedPublisher(amqp, name=name, pools=pools, declare=declare, tracing=tracing)
 
 
 def _probes(

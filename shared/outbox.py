@@ -15,7 +15,7 @@ import structlog
 
 from shared.broker.publisher import Publisher, Unconfirmed
 from shared.contract.errors import Unavailable
-from shared.contract.headers import TRACK_ID
+from shared.contract.headers import TRACEPARENT, TRACK_ID
 from shared.contract.messages import MOST_JOBS, encode_knock
 from shared.store.outbox import Outbox
 from shared.store.pool import Rejected
@@ -200,9 +200,15 @@ async def publish(publisher: Publisher, rows: Sequence[OutboxRow], *, relay: boo
         rows[0].route,
         encode_knock([i for row in rows for i in row.job_ids], keyed=rows[0].keyed),
         message_id=message_id(rows),
-        headers={TRACK_ID: ",".join(row.track_ids for row in rows)},
+        headers=_headers(rows),
         relay=relay,
     )
+
+
+def _headers(rows: Sequence[OutboxRow]) -> dict[str, str]:
+    headers = {TRACK_ID: ",".join(row.track_ids for row in rows)}
+    traceparent = next((row.traceparent for row in rows if row.traceparent), None)
+    return headers if traceparent is None else headers | {TRACEPARENT: traceparent}
 
 
 def message_id(rows: Sequence[OutboxRow]) -> str:

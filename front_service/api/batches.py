@@ -8,7 +8,7 @@ from front_service.api.answers import document
 from front_service.api.bodies import Kind, kind_of, single, stream
 from front_service.batch_bodies import Asked, read_document, read_lines
 from front_service.batching import BatchAsk
-from front_service.keys import BATCHES, BATCHING, PRINCIPAL, SETTINGS, TRACK_ID
+from front_service.keys import BATCHES, BATCHING, PRINCIPAL, SETTINGS, TRACE, TRACK_ID
 from front_service.push import sse, websocket
 from shared.contract import headers
 from shared.contract.batches import batch_document
@@ -34,7 +34,7 @@ async def submit(request: web.Request) -> web.Response:
                 asked=asked,
                 raw=raw,
                 track_id=TrackId(request[TRACK_ID]),
-                traceparent=request.headers.get(headers.TRACEPARENT),
+                traceparent=request.get(TRACE, request.headers.get(headers.TRACEPARENT)),
                 idempotency_key=idempotency_key,
             )
         )

@@ -9,7 +9,16 @@ from front_service.api.answers import document
 from front_service.api.bodies import Inflow, Kind, kind_of, read_small, single
 from front_service.api.multipart import read_form
 from front_service.bodies import read_object
-from front_service.keys import ADMISSION, LOOKUP, PRINCIPAL, SETTINGS, STREAMS, TRACK_ID, UPLOADS
+from front_service.keys import (
+    ADMISSION,
+    LOOKUP,
+    PRINCIPAL,
+    SETTINGS,
+    STREAMS,
+    TRACE,
+    TRACK_ID,
+    UPLOADS,
+)
 from front_service.vetting import Ask
 from shared.contract import headers
 from shared.contract.errors import UketsukeError
@@ -74,7 +83,7 @@ async def _ask(request: web.Request) -> Ask:
         type=name,
         members=members,
         track_id=TrackId(request[TRACK_ID]),
-        traceparent=request.headers.get(headers.TRACEPARENT),
+        traceparent=request.get(TRACE, request.headers.get(headers.TRACEPARENT)),
         idempotency_key=idempotency_key,
         digests=digests,
     )

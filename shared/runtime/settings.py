@@ -127,6 +127,12 @@ class CommonSettings(BaseSettings):
     fetch_allow_cidrs: Listed = Field(
         default=(), description="private networks that files may be fetched from"
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        min_length=1,
+        description="address of a collector of traces, by OTLP over HTTP; the OTEL_* variables "
+        "say the rest, and may say this as well; needs the extra otel",
+    )
 
     @field_validator("fetch_allow_cidrs")
     @classmethod
