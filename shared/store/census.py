@@ -55,12 +55,12 @@ class Counts:
         async with self._pool.search(seconds=_LONGEST_COUNT) as connection:
             await connection.execute(_ANY_PLAN)
             rows = await connection.fetch(statement("census"), suspect)
-            [lines] = await connection.fetch(statement("lines"))
+            [standing] = await connection.fetch(statement("standing"))
         return Census(
             groups=[Group(**dict(row)) for row in rows],
             workers=await self._operating.workers(),
-            longest_line=lines["longest"],
-            keys_held=lines["held"],
-            outbox_rows=lines["rows"],
-            outbox_late=lines["late"],
+            longest_line=standing["longest"],
+            keys_held=standing["held"],
+            outbox_rows=standing["rows"],
+            outbox_late=standing["late"],
         )

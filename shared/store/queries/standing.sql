@@ -1,4 +1,4 @@
--- lines: say how long the longest line of a key is, how many keys a failure holds, and what the outbox holds.
+-- standing: say how long the longest line of a key is, how many keys a failure holds, and what the outbox holds.
 SELECT coalesce((SELECT max(jobs) FROM (
            SELECT count(*) AS jobs FROM jobs
             WHERE key IS NOT NULL AND completed_at IS NULL GROUP BY tenant, key) AS line), 0) AS longest,
