@@ -51,7 +51,7 @@ types:  ## check the types
 bench:  ## measure throughput and latency on this machine
 	@$(DO) bench $(ARGS)
 
-deploy-check:  ## is what lies in deploy/ sound? (images, manifests; minutes; says what it cannot tell)
+deploy-check:  ## is what lies in deploy/ sound? (images, manifests, alerts; minutes; says what it cannot tell)
 	@$(DO) deploy-check $(ARGS)
 
 rehearse:  ## run what the manifests say on this machine, roll and scale it under load (3 minutes)

@@ -24,6 +24,8 @@ from back_service.quarantine import Quarantine, Suspects
 from back_service.register import Presence
 from back_service.runner import Runner
 from back_service.telling import Teller
+from back_service.traced import TracedRunner
+from back_service.upkeep.census import CensusTaker
 from back_service.upkeep.ownership import Ownership
 from back_service.upkeep.rescuer import (
     LostKnocks,
@@ -38,23 +40,27 @@ from shared.broker.fanout import FanOut
 from shared.broker.publisher import Publisher
 from shared.broker.subscriber import Subscriber
 from shared.broker.topology import route
+from shared.broker.traced import TracedPublisher
 from shared.contract.authoring import Handler
 from shared.contract.errors import Unavailable
-from shared.contract.job_types import Catalogue, Isolation
-from shared.contract.jobs import Priority
+from shared.contract.job_types import Catalogue, Isolation, JobType
+from shared.contract.jobs import Job, Priority
 from shared.outbox import Post, Relay
-from shared.runtime.catalogue import load_handlers, load_job_types
+from shared.runtime.catalogue import BUILT_IN_HANDLERS, load_handlers, load_job_types
 from shared.runtime.clock import SystemClock
 from shared.runtime.metrics import BackMetrics
 from shared.runtime.probes import Probes
+from shared.runtime.pulse import Pulse
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BackSettings
+from shared.runtime.tracing import Tracing, traces
 from shared.runtime.watchdog import Watchdog
 from shared.store.blobs import BlobRows
+from shared.store.census import Counts
 from shared.store.lines import LineRows
 from shared.store.operating import Register
 from shared.store.outbox import Outbox
-from shared.store.pool import open_pool
+from shared.store.pool import Pool, open_pool
 from shared.store.session import SessionCheck
 from shared.store.upkeep import UpkeepStore
 from shared.store.work import WorkStore
@@ -62,7 +68,6 @@ from shared.store.work import WorkStore
 _LAST_KNOCKS: Final = 5.0  # seconds
 _QUICK: Final = 4  # connections whose commits do not wait for the disk
 _TOLD: Final = 1.0  # seconds for what takes none
-BUILT_IN_HANDLERS: Final = ("back_service.handlers.demo", "back_service.handlers.documents")
 
 
 @asynccontextmanager
@@ -110,13 +115,22 @@ async def open_back(
         )
         outbox = Outbox(quick)
         makes = settings.declare_topology
-        publisher = Publisher(amqp, name="back-knocks", pools=catalogue.pools, declare=makes)
+        tracing = stack.enter_context(traces("back", settings.otlp_endpoint))
+        publisher = _publisher(amqp, catalogue, tracing, declare=makes)
         fan_out = FanOut(amqp, name="back-news", declare=makes)
         metrics.gauge(
-            "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
+            "uketsuke_news_dropped",
+            "News that never left this process; watchers catch up within 15 s",
+            lambda: fan_out.dropped,
         )
-        post = Post(outbox, publisher, confirm_wait=settings.confirm_wait)
+        post = Post(
+            outbox,
+            publisher,
+            confirm_wait=settings.confirm_wait,
+            confirmed_in=metrics.confirmed,
+        )
         subscriber = Subscriber(amqp, name="back-jobs", routes=_routes(settings), declare=makes)
+        _measure(metrics, pool, publisher, subscriber)
         teller = Teller(fan_out, post)
         board = ProgressBoard(work, teller)
         leases = Leases(work, lease=settings.lease, clock=clock)
@@ -141,15 +155,11 @@ async def open_back(
             wake=subscriber.news.set,
             dice=random.random,
         )
+        runner = _runner(settings, catalogue, handlers, tools, tracing)
         consumer = Consumer(
             work=work,
-            runner=Runner(
-                catalogue,
-                handlers,
-                lambda job, job_type: AttemptContext(job, job_type, tools),
-                clock,
-                max_result=settings.max_result,
-            ),
+            runner=runner,
+            heard=runner.heard if isinstance(runner, TracedRunner) else None,
             leases=leases,
             finisher=Finisher(work, teller, clock),
             subscriber=suspects if settings.quarantine else subscriber,
@@ -162,20 +172,11 @@ async def open_back(
             drain=settings.drain,
             lines=lines,
         )
-        lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
+        lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock, metrics=metrics)
         lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber, metrics)
         check = SessionCheck(pool, most_sessions=settings.pool_size + _QUICK)
-        metrics.gauge(
-            "uketsuke_database_complaints",
-            "Settings of the database that are not as we rely on; the log names them",
-            lambda: check.count,
-        )
         ownership = Ownership(upkeep, blobs)
-        metrics.gauge(
-            "uketsuke_blob_folder_contested",
-            "1 where the folder of blobs belongs to another database: nothing is deleted there",
-            lambda: ownership.is_contested,
-        )
+        _complain(metrics, check, ownership)
         quarantine = Quarantine(work, pools=settings.pools, clock=clock)
         announcer = Announcer(
             fan_out,
@@ -186,6 +187,7 @@ async def open_back(
         )
         ground: list[Service] = [
             _watchdog(settings),
+            Pulse(metrics),
             publisher,
             fan_out,
             Afterwards("last knocks", post.drain, within=_LAST_KNOCKS),
@@ -194,14 +196,17 @@ async def open_back(
             yield [*ground, leases, board, suspects, consumer]
             return
         upkeep_services: list[Service] = [
-            scheduler(upkeep, teller),
+            scheduler(upkeep, teller, metrics),
             rescuer_of_leases(lost_leases),
-            deadlines(upkeep, teller),
+            deadlines(upkeep, teller, metrics),
             batches(upkeep, teller),
             sweeper(upkeep, blobs, ownership),
             strays(upkeep, blobs, ownership, place=os.urandom(1).hex()),  # not always the first
         ]
-        ground += [Relay(outbox, publisher), check]
+        if "upkeep" in settings.roles:
+            counts = Counts(pool, max_crashes=settings.max_crashes)
+            upkeep_services.append(CensusTaker(counts, metrics, clock))
+        ground += [Relay(outbox, publisher, relayed=metrics.relayed), check]
         if "work" not in settings.roles:
             probes = _probes(settings, metrics, outbox, publisher.link.up.is_set)
             yield [*ground, *upkeep_services, *probes]
@@ -231,6 +236,66 @@ async def open_back(
             Afterwards("quarantine told to leave", quarantine.close, within=_TOLD),
             announcer,  # the first to know that no more is taken
         ]
+
+
+def _complain(metrics: BackMetrics, check: SessionCheck, ownership: Ownership) -> None:
+    """Show what is not as it must be, and is not ours to change."""
+    metrics.gauge(
+        "uketsuke_database_complaints",
+        "Settings of the database that are not as we rely on; the log names them",
+        lambda: check.count,
+    )
+    metrics.gauge(
+        "uketsuke_blob_folder_contested",
+        "1 where the folder of blobs belongs to another database: nothing is deleted there",
+        lambda: ownership.is_contested,
+    )
+
+
+def _measure(
+    metrics: BackMetrics, pool: Pool, publisher: Publisher, subscriber: Subscriber
+) -> None:
+    """Show what can be read off at any moment."""
+    metrics.gauge(
+        "uketsuke_pool_free",
+        "Database connections that nobody uses; 0 for long = too few, or the database is slow",
+        lambda: pool.free,
+    )
+    metrics.gauge(
+        "uketsuke_broker_up",
+        "Whether the broker takes knocks; 0 = they wait in the outbox",
+        lambda: not publisher.is_down,
+    )
+    metrics.gauge(
+        "uketsuke_hears_knocks",
+        "Whether this worker listens to its queues; 0 = it is cut off, or leaves",
+        lambda: subscriber.link.up.is_set() and not subscriber.is_paused,
+    )
+
+
+def _publisher(
+    amqp: str, catalogue: Catalogue, tracing: Tracing | None, *, declare: bool
+) -> Publisher:
+    name, pools = "back-knocks", catalogue.pools
+    if tracing is None:
+        return Publisher(amqp, name=name, pools=pools, declare=declare)
+    return TracedPublisher(amqp, name=name, pools=pools, declare=declare, tracing=tracing)
+
+
+def _runner(
+    settings: BackSettings,
+    catalogue: Catalogue,
+    handlers: Mapping[str, Handler],
+    tools: Tools,
+    tracing: Tracing | None,
+) -> Runner:
+    def opened(job: Job, job_type: JobType) -> AttemptContext:
+        return AttemptContext(job, job_type, tools)
+
+    most, clock = settings.max_result, SystemClock()
+    if tracing is None:
+        return Runner(catalogue, handlers, opened, clock, max_result=most)
+    return TracedRunner(catalogue, handlers, opened, clock, max_result=most, tracing=tracing)
 
 
 def _watchdog(settings: BackSettings) -> Watchdog:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -46,6 +46,9 @@ _LOOK: Final = 0.25  # seconds between two looks at knocks that are kept too lon
 _LAST_WORDS: Final = timedelta(seconds=4)  # of the drain: for interrupted handlers to be recorded
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
+
+
+KnockHeard = Callable[[Mapping[str, Any], Sequence[JobId]], None]
 
 
 class Knocks(Protocol):
@@ -83,12 +86,19 @@ class Consumer:
         drain: timedelta,
         lines: Lines,
         dice: Callable[[], float] = random.random,
+        heard: KnockHeard | None = None,
     ) -> None:
         self._work, self._runner, self._leases, self._finisher = work, runner, leases, finisher
         self._subscriber, self._teller, self._catalogue = subscriber, teller, catalogue
         self._clock, self._dice, self._turn, self._metrics = clock, dice, turn, metrics
         metrics.gauge("uketsuke_slots", "Attempts that may run at once", lambda: concurrency)
         metrics.gauge("uketsuke_slots_in_use", "Attempts that run", lambda: len(self._lanes))
+        metrics.gauge(
+            "uketsuke_attempts_held_back",
+            "Attempts that have a slot and wait, for as many of their type run as may",
+            lambda: runner.held_back,
+        )
+        self._on_knock = heard  # told of what each knock carries, where traces are on
         self._drain = max(drain - _LAST_WORDS, drain / 2).total_seconds()
         self._hand = Hand(subscriber.waiting)
         self._ahead = Ahead(subscriber.early)
@@ -212,6 +222,8 @@ class Consumer:
                 self._answered.append(delivery)
             else:
                 hand.take(delivery, knock, now)
+                if self._on_knock is not None:
+                    self._on_knock(delivery.headers, knock.job_ids)
         except NewerKnock:
             log.warning("knock is newer than this worker", **delivery.origin())
             self._metrics.misread(newer=True)
@@ -233,6 +245,7 @@ class Consumer:
                 claimed = await self._work.claim(picked.job_ids, keyed=picked.keyed)
             except (Unavailable, Rejected) as error:
                 log.warning("claim not possible", jobs=len(picked.job_ids), why=str(error))
+                self._metrics.unclaimed()
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
             else:
@@ -280,7 +293,8 @@ class Consumer:
             goes_on = has_turn and not self._is_leaving and self._lines.lets_go_on(job.tenant)
             record = await self._finisher.finish(Ruling(job=job, verdict=ruling, has_turn=goes_on))
         state, seconds = record.finished.state, self._clock.monotonic() - begun
-        self._metrics.ended(job.type, ruling.move, seconds=seconds, fenced=state is None)
+        code = ruling.failure.code if ruling.failure else None
+        self._metrics.ended(job.type, ruling.move, seconds=seconds, fenced=state is None, code=code)
         _log_end(job, ruling, state, seconds)
         return record.finished.next, record.asked_at
 

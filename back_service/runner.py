@@ -5,8 +5,8 @@ an unforeseen error go to the log alone.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from back_service.leases import Cause, Fenced, Held
 from shared.contract.authoring import ChildDied, Context, Fail, Handler, Retry, Snooze
+from shared.contract.ids import JobId
 from shared.contract.job_types import Catalogue, Isolation, JobType
 from shared.contract.jobs import Job
 from shared.contract.outcomes import (
@@ -71,6 +72,12 @@ class Runner:
         self._clock, self._max_result = clock, max_result
         limits = {name: catalogue[name].concurrency for name in handlers}
         self._limits = {n: asyncio.Semaphore(most) for n, most in limits.items() if most}
+        self._held_back: set[JobId] = set()
+
+    @property
+    def held_back(self) -> int:
+        """How many jobs wait for others of their type to end."""
+        return len(self._held_back)
 
     async def run(self, job: Job, held: Held) -> Outcome:
         """Run the handler of *job* until it ends, its time is up, or *held* is told to stop.
@@ -79,7 +86,7 @@ class Runner:
         """
         job_type = self._catalogue[job.type]
         try:
-            async with self._limits.get(job.type, _UNLIMITED):
+            async with self._turn(job):
                 until = self._clock.monotonic() + job_type.timeout.total_seconds()
                 held.begin(until=until)
                 try:
@@ -90,6 +97,22 @@ class Runner:
             return _stopped(held, job_type, error)
         except (Exception, SystemExit) as error:  # noqa: BLE001  a handler may raise anything
             return _failed(error)
+
+    def _turn(self, job: Job) -> AbstractAsyncContextManager[None]:
+        limit = self._limits.get(job.type)
+        return _UNLIMITED if limit is None else self._limited(limit, job.id)
+
+    @asynccontextmanager
+    async def _limited(self, limit: asyncio.Semaphore, job_id: JobId) -> AsyncIterator[None]:
+        self._held_back.add(job_id)
+        try:
+            await limit.acquire()
+        finally:
+            self._held_back.discard(job_id)
+        try:
+            yield
+        finally:
+            limit.release()
 
     async def _attempt(self, job: Job, job_type: JobType) -> Outcome:
         try:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from docs.measured import metrics_page
+from docs.settings_page import settings_page
 from shared.contract.states import ENDINGS, MEANING, MOVES, STATUS, Move, State
 
 FOLDER: Final = Path(__file__).parent
@@ -77,7 +79,11 @@ def state_machine() -> str:
     )
 
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"state_machine.md": state_machine}
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "state_machine.md": state_machine,
+    "metrics.md": metrics_page,
+    "settings.md": settings_page,
+}
 
 
 def _rows_of_states() -> Iterator[str]:

@@ -27,6 +27,7 @@ from front_service.keyring import KeyRing, ReadsKeys
 from front_service.lookup import Lookup
 from front_service.middleware.edge import edge
 from front_service.middleware.entrance import Entrance
+from front_service.middleware.traced import traced
 from front_service.outlook import Outlook, ReadsLine
 from front_service.overview import Counts, Overview
 from front_service.push.batches import BatchStreams
@@ -44,14 +45,17 @@ from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
 from shared.blobs.store import open_blobs
 from shared.broker.fanout import FanIn, FanOut
 from shared.broker.publisher import Publisher
+from shared.broker.traced import TracedPublisher
 from shared.contract.job_types import Catalogue
 from shared.outbox import Post, Relay
 from shared.runtime.catalogue import load_job_types
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.probes import Probes
+from shared.runtime.pulse import Pulse
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
+from shared.runtime.tracing import Tracing, traces
 from shared.store.access import KeyRows
 from shared.store.batch_intake import BatchIntake
 from shared.store.batch_rows import BatchRows
@@ -153,9 +157,11 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         tokens, issuers = await _outside_issuer(settings, clock, stack)
         outbox = Outbox(pool)
         makes = settings.declare_topology
-        publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools, declare=makes)
+        tracing = stack.enter_context(traces("front", settings.otlp_endpoint))
+        publisher = _publisher(amqp, catalogue, tracing, declare=makes)
         fan_out = FanOut(amqp, name="front-news", declare=makes)
-        post = Post(outbox, publisher, confirm_wait=wait)
+        metrics = FrontMetrics()
+        post = Post(outbox, publisher, confirm_wait=wait, confirmed_in=metrics.confirmed)
         intake = Intake(pool, confirm_wait=wait)
         ground = Ground(
             intake=intake,
@@ -175,7 +181,9 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             free_connections=lambda: pool.free,
             token_keys=token_keys(settings),
         )
-        front = build_front(settings, catalogue, ground, clock=clock)
+        front = build_front(
+            settings, catalogue, ground, clock=clock, metrics=metrics, tracing=tracing
+        )
         fan_in = FanIn(
             amqp,
             name="front-ears",
@@ -183,12 +191,14 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             on_reconnect=front.listener.reconnected,
             declare=makes,
         )
-        front.app[keys.METRICS].gauge(
-            "uketsuke_news_dropped", "News that never left this process", lambda: fan_out.dropped
+        metrics.gauge(
+            "uketsuke_news_dropped",
+            "News that never left this process; watchers catch up within 15 s",
+            lambda: fan_out.dropped,
         )
 
         check = SessionCheck(pool, most_sessions=settings.pool_size + settings.read_pool_size)
-        front.app[keys.METRICS].gauge(
+        metrics.gauge(
             "uketsuke_database_complaints",
             "Settings of the database that are not as we rely on; the log names them",
             lambda: check.count,
@@ -199,17 +209,25 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             await post.drain()
 
         last_writes = Afterwards("last writes", drain, within=_LAST_WRITES)
-        carriers: list[Service] = [publisher, fan_out, last_writes, Relay(outbox, publisher)]
+        relay = Relay(outbox, publisher, relayed=metrics.relayed)
+        carriers: list[Service] = [Pulse(metrics), publisher, fan_out, last_writes, relay]
         yield [*carriers, *issuers, fan_in, check, *front.services]
 
 
 def build_front(
-    settings: FrontSettings, catalogue: Catalogue, ground: Ground, *, clock: Clock
+    settings: FrontSettings,
+    catalogue: Catalogue,
+    ground: Ground,
+    *,
+    clock: Clock,
+    metrics: FrontMetrics | None = None,
+    tracing: Tracing | None = None,
 ) -> Front:
     """Join the use cases to *ground* and to the routes."""
     outlook = Outlook(ground.reads, catalogue, clock)
     lookup, hub = Lookup(ground.reads), Hub()
-    heads, readers = Heads(clock), Readers(clock)
+    metrics = metrics or FrontMetrics()
+    heads, readers = Heads(clock), Readers(clock, tell=metrics.cut)
     backlog = Backlog(ground.outbox_depth, most=settings.max_outbox)
     readiness = Readiness(
         ping=partial(ground.outbox_depth, 1),
@@ -227,7 +245,6 @@ def build_front(
         anyone=settings.allow_anonymous,
         allowed_origins=settings.allowed_origins,
     )
-    metrics = FrontMetrics()
     crowd = Crowd(
         most=settings.max_connections,
         most_of_one=settings.max_connections_per_address,
@@ -237,7 +254,8 @@ def build_front(
     quotas, tokens = Quotas(ground.quota_rows, clock), Tokens(ground.token_keys)
     entrance = Entrance(doorkeeper, attendance, quotas, tokens, ROUTES)
     guard = edge(entrance, heads=heads, readiness=readiness, metrics=metrics)
-    app = web.Application(middlewares=[guard])
+    steps = () if tracing is None else (traced(tracing),)
+    app = web.Application(middlewares=[guard, *steps])
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
     app[keys.METRICS], app[keys.OUTLOOK] = metrics, outlook
     app[keys.QUOTAS], app[keys.TOKENS] = quotas, tokens
@@ -332,6 +350,15 @@ async def _outside_issuer(
     return tokens, (issuer,)
 
 
+def _publisher(
+    amqp: str, catalogue: Catalogue, tracing: Tracing | None, *, declare: bool
+) -> Publisher:
+    name, pools = "front-knocks", catalogue.pools
+    if tracing is None:
+        return Publisher(amqp, name=name, pools=pools, declare=declare)
+    return TracedPublisher(amqp, name=name, pools=pools, declare=declare, tracing=tracing)
+
+
 def _probes(
     settings: FrontSettings, readiness: Readiness, metrics: FrontMetrics
 ) -> Sequence[Service]:
@@ -367,9 +394,15 @@ def _measure(
     metrics.gauge("uketsuke_watchers", "Streams that follow a job", lambda: len(hub))
     metrics.gauge("uketsuke_connections", "Open connections", lambda: server.open_connections)
     metrics.gauge(
-        "uketsuke_pool_free", "Database connections that nobody uses", ground.free_connections
+        "uketsuke_pool_free",
+        "Database connections that nobody uses; 0 for long = too few, or the database is slow",
+        ground.free_connections,
     )
-    metrics.gauge("uketsuke_broker_up", "Whether submits wait for confirms", ground.broker_is_up)
+    metrics.gauge(
+        "uketsuke_broker_up",
+        "Whether the broker takes knocks; 0 = submits do not wait for confirms",
+        ground.broker_is_up,
+    )
 
 
 def refuse_strangers(settings: FrontSettings) -> None:

@@ -41,6 +41,8 @@ READINESS: Final = web.AppKey("readiness", Readiness)
 SETTINGS: Final = web.AppKey("settings", FrontSettings)
 
 TRACK_ID: Final = web.RequestKey("track_id", str)
+TRACE: Final = web.RequestKey("trace", str)
+"""The traceparent of the step that a request is, where traces are on."""
 MARKS: Final = web.RequestKey[dict[str, str]]("marks", dict)  # headers of every answer
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 SEAT: Final = web.RequestKey("seat", Seat)  # of a stream

@@ -4,6 +4,7 @@ An answer waits in our memory until its reader takes it, and aiohttp waits with 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from shared.runtime.clock import Clock
@@ -26,8 +27,14 @@ class Readers:
 
     name = "readers"
 
-    def __init__(self, clock: Clock, *, patience: float = _PATIENCE) -> None:
-        self._clock, self._patience = clock, patience
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        patience: float = _PATIENCE,
+        tell: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._clock, self._patience, self._tell = clock, patience, tell
         self._connections: set[Reads] = set()
         self._slow: dict[Reads, tuple[float, int]] = {}
 
@@ -59,5 +66,6 @@ class Readers:
         elif now - since >= self._patience:
             self.gone(connection)
             connection.cut()
+            self._tell("answer")
         elif unread > most:
             self._slow[connection] = since, unread

@@ -6,7 +6,7 @@ never lost.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Protocol
@@ -15,7 +15,7 @@ import structlog
 
 from shared.broker.publisher import Publisher, Unconfirmed
 from shared.contract.errors import Unavailable
-from shared.contract.headers import TRACK_ID
+from shared.contract.headers import TRACEPARENT, TRACK_ID
 from shared.contract.messages import MOST_JOBS, encode_knock
 from shared.store.outbox import Outbox
 from shared.store.pool import Rejected
@@ -26,6 +26,10 @@ log = structlog.get_logger()
 _TICK: Final = 0.5  # seconds between two looks for rows that are late
 _HIDE: Final = timedelta(seconds=10)  # longer than a publish may take
 _MOST: Final = 200
+
+
+def _unmeasured(_: float) -> None:
+    """Stand in for a metric where nobody looks."""
 
 
 class Knocker(Protocol):
@@ -46,8 +50,16 @@ class _Parcel:
 class Post:
     """Publishes fresh rows, one publish a row however many callers wait for it."""
 
-    def __init__(self, outbox: Outbox, publisher: Publisher, *, confirm_wait: timedelta) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        publisher: Publisher,
+        *,
+        confirm_wait: timedelta,
+        confirmed_in: Callable[[float], object] = _unmeasured,
+    ) -> None:
         self._outbox, self._publisher = outbox, publisher
+        self._confirmed_in = confirmed_in  # told the seconds of each publish that was confirmed
         self._wait = confirm_wait.total_seconds()
         self._parcels: dict[int, _Parcel] = {}
         self._under_way: set[asyncio.Task[None]] = set()
@@ -85,7 +97,9 @@ class Post:
         return parcel
 
     async def _carry(self, row: OutboxRow, parcel: _Parcel, *, early: bool) -> None:
-        patience = asyncio.get_running_loop().call_later(self._wait, self._give_up, row, parcel)
+        loop = asyncio.get_running_loop()
+        patience = loop.call_later(self._wait, self._give_up, row, parcel)
+        began = loop.time()
         try:
             if early:
                 body = encode_knock(list(row.job_ids), keyed=row.keyed)
@@ -93,6 +107,7 @@ class Post:
             await publish(self._publisher, [row], relay=False)
             parcel.is_confirmed = True
             self._outbox.sent(row.id)
+            self._confirmed_in(loop.time() - began)
         except Unconfirmed as trouble:
             log.debug("knock not confirmed", route=row.route, why=str(trouble))
         finally:
@@ -119,8 +134,14 @@ class Relay:
 
     name = "relay"
 
-    def __init__(self, outbox: Outbox, publisher: Publisher) -> None:
-        self._outbox, self._publisher = outbox, publisher
+    def __init__(
+        self,
+        outbox: Outbox,
+        publisher: Publisher,
+        *,
+        relayed: Callable[[int], object] = _unmeasured,
+    ) -> None:
+        self._outbox, self._publisher, self._relayed = outbox, publisher, relayed
 
     async def run(self) -> None:
         while True:
@@ -156,6 +177,7 @@ class Relay:
             return False
         for row in lot:
             self._outbox.sent(row.id)
+        self._relayed(len(lot))
         return True
 
 
@@ -178,9 +200,15 @@ async def publish(publisher: Publisher, rows: Sequence[OutboxRow], *, relay: boo
         rows[0].route,
         encode_knock([i for row in rows for i in row.job_ids], keyed=rows[0].keyed),
         message_id=message_id(rows),
-        headers={TRACK_ID: ",".join(row.track_ids for row in rows)},
+        headers=_headers(rows),
         relay=relay,
     )
+
+
+def _headers(rows: Sequence[OutboxRow]) -> dict[str, str]:
+    headers = {TRACK_ID: ",".join(row.track_ids for row in rows)}
+    traceparent = next((row.traceparent for row in rows if row.traceparent), None)
+    return headers if traceparent is None else headers | {TRACEPARENT: traceparent}
 
 
 def message_id(rows: Sequence[OutboxRow]) -> str:

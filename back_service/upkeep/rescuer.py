@@ -5,6 +5,7 @@ renew first, and nobody's work is done twice for nothing.
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -27,9 +28,16 @@ class LostLeases:
     """Decides when leases may be judged, and judges them."""
 
     def __init__(
-        self, store: UpkeepStore, teller: Teller, *, lease: timedelta, clock: Clock
+        self,
+        store: UpkeepStore,
+        teller: Teller,
+        *,
+        lease: timedelta,
+        clock: Clock,
+        metrics: BackMetrics,
     ) -> None:
         self._store, self._teller, self._clock = store, teller, clock
+        self._count = partial(metrics.tended, "lease")
         self._lease = lease.total_seconds()
         self._not_before = clock.monotonic() + self._lease
 
@@ -41,7 +49,7 @@ class LostLeases:
         except Unavailable:
             self._not_before = self._clock.monotonic() + self._lease
             raise
-        return announce(self._teller, tended, "job rescued")
+        return announce(self._teller, tended, "job rescued", self._count)
 
 
 class LostKnocks:

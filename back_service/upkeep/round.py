@@ -1,13 +1,15 @@
 """One kind of upkeep, done again and again: the loop that all of it shares."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from back_service.telling import Teller
 from shared.contract.errors import Unavailable
+from shared.contract.states import State
 from shared.store.pool import Rejected
 from shared.store.upkeep import Tended
 
@@ -38,9 +40,12 @@ class Round:
                 pause = 0 if done >= self.full else self.every
 
 
-def announce(teller: Teller, tended: Tended, event: str) -> int:
+def announce(
+    teller: Teller, tended: Tended, event: str, count: Callable[[Mapping[State, int]], object]
+) -> int:
     """Tell what a round moved, a log line each; answer how many jobs that were."""
     teller.tell(tended.news, tended.rows)
+    count(Counter(job.state for job in tended.moved))
     for job in tended.moved:
         log.info(event, job_id=str(job.id), state=job.state, track_id=job.track_id)
     return len(tended.moved)

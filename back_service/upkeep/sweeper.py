@@ -1,6 +1,7 @@
 """End what has lasted too long, and clean up what has been kept long enough."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ from shared.blobs.store import BlobStore
 from shared.blobs.walk import START
 from shared.contract.errors import Unavailable
 from shared.contract.ids import BlobId
+from shared.runtime.metrics import BackMetrics
 from shared.store.batch_rows import START as BATCHES
 from shared.store.upkeep import AT_ONCE, UpkeepStore
 
@@ -20,9 +22,11 @@ log = structlog.get_logger()
 _UPLOAD_LASTS: Final = timedelta(days=1)  # unused for longer than any submit could still need it
 
 
-def deadlines(store: UpkeepStore, teller: Teller) -> Round:
+def deadlines(store: UpkeepStore, teller: Teller, metrics: BackMetrics) -> Round:
+    count = partial(metrics.tended, "deadline")
+
     async def expire() -> int:
-        return announce(teller, await store.expire(), "job expired")
+        return announce(teller, await store.expire(), "job expired", count)
 
     return Round(name="deadlines", work=expire, every=1.0, full=AT_ONCE)
 

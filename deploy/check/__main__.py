@@ -1,6 +1,6 @@
 """Check everything in ``deploy/`` and say what could not be checked: ``make deploy-check``.
 
-``python -m deploy.check [images] [manifests]`` checks what is named, else all. Exits 1 if
+``python -m deploy.check [PART …]`` checks the parts that are named, else all. Exits 1 if
 something is wrong; what could not be verified is no failure, and is said with its reason.
 """
 
@@ -10,13 +10,14 @@ from typing import Final
 
 from deploy.check.images import check_images
 from deploy.check.manifests import check_manifests
+from deploy.check.observability import check_observability
 from deploy.check.verdict import Verdict
 
 PARTS: Final[Mapping[str, Callable[[], Iterable[Verdict]]]] = {
     "images": check_images,
     "manifests": check_manifests,
+    "observability": check_observability,
 }
-"""What there is to check. Alert rules and dashboards get their line here, when they come."""
 
 
 def main(words: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ from functools import partial
 from deploy.local import processes, record, terminal
 from deploy.local.browser import ensure_browser
 from deploy.local.processes import CannotStart
+from deploy.local.promtool import ensure_promtool
 from deploy.local.stack import Given, Stack, open_stack
 from deploy.local.terminal import StopAsked, Stops
 
@@ -80,6 +81,7 @@ def handed_down(stack: Stack) -> dict[str, str]:
 
 def _run_all(words: Sequence[str], servers: Mapping[str, str]) -> int:
     ensure_browser(terminal.say, uid=os.geteuid())
+    ensure_promtool(terminal.say)
     together = _pytest(servers, "-m", "not timed and not faults", *_TOGETHER, *words)
     alone = _pytest(servers, "-m", "timed and not faults", *words)
     return _sum_up(together, alone)

@@ -8,7 +8,15 @@ from front_service.api.answers import document, rate_limits
 from front_service.api.bodies import Kind, kind_of, single, stream
 from front_service.batch_bodies import Asked, read_document, read_lines
 from front_service.batching import BatchAsk
-from front_service.keys import BATCHES, BATCHING, PRINCIPAL, QUOTAS, SETTINGS, TRACK_ID
+from front_service.keys import (
+    BATCHES,
+    BATCHING,
+    PRINCIPAL,
+    QUOTAS,
+    SETTINGS,
+    TRACE,
+    TRACK_ID,
+)
 from front_service.push import sse, websocket
 from shared.contract import headers
 from shared.contract.batches import batch_document
@@ -35,7 +43,7 @@ async def submit(request: web.Request) -> web.Response:
                 asked=asked,
                 raw=raw,
                 track_id=TrackId(request[TRACK_ID]),
-                traceparent=request.headers.get(headers.TRACEPARENT),
+                traceparent=request.get(TRACE, request.headers.get(headers.TRACEPARENT)),
                 idempotency_key=idempotency_key,
             )
         )

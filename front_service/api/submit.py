@@ -17,6 +17,7 @@ from front_service.keys import (
     QUOTAS,
     SETTINGS,
     STREAMS,
+    TRACE,
     TRACK_ID,
     UPLOADS,
 )
@@ -91,7 +92,7 @@ async def _ask(request: web.Request) -> tuple[Ask, Standing | None]:
         type=name,
         members=members,
         track_id=TrackId(request[TRACK_ID]),
-        traceparent=request.headers.get(headers.TRACEPARENT),
+        traceparent=request.get(TRACE, request.headers.get(headers.TRACEPARENT)),
         idempotency_key=idempotency_key,
         digests=digests,
     )

@@ -14,8 +14,9 @@ from typing import Final
 from aiohttp import WSMessage, WSMsgType, web
 
 from front_service.connection import Connection
-from front_service.keys import SEAT
+from front_service.keys import METRICS, SEAT
 from front_service.push.pace import Pace
+from shared.runtime.metrics import FrontMetrics
 
 LARGEST_MESSAGE: Final = 65_536
 _SEND_PATIENCE: Final = 9.0  # seconds for one frame to leave; with the good-bye they are ten
@@ -52,8 +53,13 @@ class PeerLost(ConnectionError):
 class Socket:
     """A prepared WebSocket with small buffers."""
 
-    def __init__(self, response: web.WebSocketResponse, transport: asyncio.Transport) -> None:
-        self._response, self._transport = response, transport
+    def __init__(
+        self,
+        response: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        metrics: FrontMetrics,
+    ) -> None:
+        self._response, self._transport, self._metrics = response, transport, metrics
         self.ping_at = asyncio.get_running_loop().time() + _HEARTBEAT
         self._sending_away: asyncio.Task[None] | None = None
         self._is_closing = False  # by us: then the good-bye must have its time
@@ -77,7 +83,7 @@ class Socket:
             raise PeerLost
         shrink(transport)
         await response.prepare(request)
-        accepted = cls(response, transport)
+        accepted = cls(response, transport, request.app[METRICS])
         if isinstance(request.protocol, Connection):
             request.protocol.on_bad_frames(flood=accepted.flooded, unmasked=accepted.unmasked)
         if (seat := request.get(SEAT)) is not None:
@@ -94,11 +100,14 @@ class Socket:
             async with asyncio.timeout(_SEND_PATIENCE):
                 await self._response.send_frame(body, kind)
         except TimeoutError:
+            self._metrics.cut("socket")
             await self.close(_TOO_SLOW, b"too slow")
             cut(self._transport)
             raise PeerLost from None
         except ConnectionError:
             raise PeerLost from None
+        if kind is WSMsgType.TEXT:
+            self._metrics.pushed_socket()
 
     async def ping(self) -> None:
         self.ping_at = asyncio.get_running_loop().time() + _HEARTBEAT

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from front_service.keys import MARKS, SEAT, STREAMS
+from front_service.keys import MARKS, METRICS, SEAT, STREAMS
 from front_service.push.hub import Draining
 from front_service.push.reader import reading
 from front_service.push.socket import cut, shrink
@@ -65,14 +65,16 @@ async def _begin(request: web.Request) -> web.StreamResponse:
 
 
 async def _tell(request: web.Request, response: web.StreamResponse, stream: Frames) -> None:
-    body = _PREFACE
+    body, pushed = _PREFACE, request.app[METRICS].pushed_events
     while True:
         await _send(request, response, body)
         if stream.is_over:
             return
         try:
             async with asyncio.timeout(_HEARTBEAT):
-                body = b"".join(map(_event, await stream.next()))
+                frames = await stream.next()
+                body = b"".join(map(_event, frames))
+                pushed(len(frames))
         except TimeoutError:
             body = _ALIVE
         except (Draining, Gone):
@@ -88,6 +90,7 @@ async def _send(request: web.Request, response: web.StreamResponse, body: bytes)
     except TimeoutError:
         if line is not None:
             cut(line)
+        request.app[METRICS].cut("events")
         raise ConnectionError("the reader takes nothing") from None
 
 

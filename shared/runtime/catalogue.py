@@ -8,6 +8,7 @@ from shared.contract.authoring import Handler, handlers_in
 from shared.contract.job_types import Catalogue, JobType, job_types_in
 
 BUILT_IN_JOB_TYPES = ("shared.job_types.demo", "shared.job_types.documents")
+BUILT_IN_HANDLERS = ("back_service.handlers.demo", "back_service.handlers.documents")
 
 
 def load_job_types(modules: Iterable[str]) -> Catalogue:

@@ -79,7 +79,7 @@ class CommonSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
-    database_url: SecretStr = Field(min_length=1)
+    database_url: SecretStr = Field(min_length=1, description="address of PostgreSQL")
     amqp_url: SecretStr = Field(
         min_length=1, description="one address, or several of one cluster with commas"
     )
@@ -87,10 +87,14 @@ class CommonSettings(BaseSettings):
         default=True,
         description="make exchanges and queues; else only look for them: a deploy has made them",
     )
-    blob_dir: Path = Path(".local/blobs")
+    blob_dir: Path = Field(
+        default=Path(".local/blobs"), description="files of requests and results; both need it"
+    )
     job_types: Listed = Field(default=(), description="modules with job types beside the built-in")
-    log_format: LogFormat = "json"
-    log_level: str = "info"
+    log_format: LogFormat = Field(
+        default="json", description="a JSON object a line, or for eyes at a terminal"
+    )
+    log_level: str = Field(default="info", description="debug, info, warning or error")
     confirm_wait: Seconds = Field(
         default=timedelta(seconds=1),
         ge=timedelta(0),
@@ -107,7 +111,9 @@ class CommonSettings(BaseSettings):
         ge=timedelta(0),
         description="less than the grace period of the pod",
     )
-    probe_host: str = "127.0.0.1"
+    probe_host: str = Field(
+        default="127.0.0.1", description="address to listen on for probes and figures"
+    )
     probe_port: int | None = Field(
         default=None,
         ge=1,
@@ -120,6 +126,12 @@ class CommonSettings(BaseSettings):
     )
     fetch_allow_cidrs: Listed = Field(
         default=(), description="private networks that files may be fetched from"
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        min_length=1,
+        description="address of a collector of traces, by OTLP over HTTP; the OTEL_* variables "
+        "say the rest, and may say this as well; needs the extra otel",
     )
 
     @field_validator("fetch_allow_cidrs")
@@ -147,8 +159,8 @@ class CommonSettings(BaseSettings):
 class FrontSettings(CommonSettings):
     """What the front service reads."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=1, le=65_535)
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8080, ge=1, le=65_535, description="port to listen on")
     reuse_port: bool = Field(default=False, description="several fronts of one host on one port")
     read_pool_size: int = Field(
         default=4, ge=1, le=100, description="connections to PostgreSQL of readers only"
@@ -196,7 +208,9 @@ class FrontSettings(CommonSettings):
         default="", description="of the scopes that are ours, as uketsuke: in uketsuke:read"
     )
     allow_anonymous: bool = Field(default=False, description="take callers beyond loopback")
-    allowed_origins: Listed = ()
+    allowed_origins: Listed = Field(
+        default=(), description="origins of pages elsewhere whose scripts may call"
+    )
     token_keys: Secrets = Field(
         default=(),
         description="that sign read tokens, 32 characters or more each; the first signs, all are "
@@ -239,7 +253,11 @@ class BackSettings(CommonSettings):
         default=4, ge=1, le=1_000, description="knocks the broker may buffer for one queue"
     )
     turn: int = Field(default=20, ge=1, le=10_000, description="jobs in a row of one key")
-    lease: Seconds = Field(default=timedelta(seconds=10), ge=timedelta(seconds=2))
+    lease: Seconds = Field(
+        default=timedelta(seconds=10),
+        ge=timedelta(seconds=2),
+        description="for how long a job is its worker's without a sign of life",
+    )
     stall_warning: Seconds = Field(
         default=timedelta(seconds=1),
         gt=timedelta(0),
@@ -263,7 +281,9 @@ class BackSettings(CommonSettings):
         default=True, description="import what child processes need before the first one does"
     )
     child_memory: int = Field(default=2**30, ge=2**26, description="bytes of a child process")
-    child_niceness: int = Field(default=10, ge=0, le=19)
+    child_niceness: int = Field(
+        default=10, ge=0, le=19, description="by how much child processes yield to services"
+    )
 
 
 S = TypeVar("S", bound=BaseSettings)

@@ -19,6 +19,7 @@ class OutboxRow:
     job_ids: tuple[JobId, ...]
     keyed: bool
     track_ids: str  # of its jobs, with commas
+    traceparent: str | None = None  # of its first job, where the relay took it
 
 
 def outbox_row(record: Record) -> OutboxRow:
@@ -28,6 +29,7 @@ def outbox_row(record: Record) -> OutboxRow:
         job_ids=tuple(record["job_ids"]),
         keyed=record["keyed"],
         track_ids=record["track_ids"],
+        traceparent=record.get("traceparent"),
     )
 
 

@@ -25,11 +25,13 @@ MAY_IMPORT: Final[Mapping[str, Collection[str]]] = {
     "shared.broker": _RUNTIME,
     "shared.blobs": _RUNTIME,
     "shared.outbox": _OUTBOX,
+    "shared.doctor": _SERVICE,
     "front_service": _SERVICE,
     "back_service": _SERVICE,
     "back_service.handlers": ("uketsuke", "shared.job_types"),
     "uketsuke": _CONTRACT,
     "uketsuke.cli.tenants": (*_RUNTIME, "shared.store", "uketsuke"),
+    "uketsuke.cli.doctor": ("uketsuke", "shared.doctor"),
 }
 """Each part of the tree and the other parts it may know. The longest name that fits counts."""
 

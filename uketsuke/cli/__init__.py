@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from uketsuke.cli import commands, many, tenants
+from uketsuke.cli import commands, doctor, many, tenants
 
 
 def build(*, is_terminal: bool = False) -> typer.Typer:
@@ -39,6 +39,7 @@ def build(*, is_terminal: bool = False) -> typer.Typer:
     app.command("types")(many.types)
     app.add_typer(tenants.keys_app(), name="keys")
     app.add_typer(tenants.tenants_app(), name="tenants")
+    app.command("doctor")(doctor.doctor)
     return app
 
 

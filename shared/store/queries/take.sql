@@ -13,4 +13,6 @@ WITH late AS (
 ), fresh AS (
     UPDATE jobs j SET knocked_at = clock_timestamp() FROM mine WHERE j.id = mine.id
 )
-SELECT id, route, job_ids, keyed, track_ids FROM late ORDER BY id;
+SELECT id, route, job_ids, keyed, track_ids,
+       (SELECT j.traceparent FROM jobs j WHERE j.id = late.job_ids[1]) AS traceparent
+  FROM late ORDER BY id;

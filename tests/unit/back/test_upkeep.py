@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -78,7 +78,9 @@ def store() -> Store:
 
 def leases_of(store: Store, clock: ManualClock) -> LostLeases:
     lease = timedelta(seconds=10)
-    return LostLeases(cast("Any", store), Ears().as_teller, lease=lease, clock=clock)
+    return LostLeases(
+        cast("Any", store), Ears().as_teller, lease=lease, clock=clock, metrics=BackMetrics()
+    )
 
 
 def knocks_of(
@@ -215,9 +217,11 @@ def test_what_was_moved_is_told_to_everybody() -> None:
     )
 
     async def tell() -> int:
-        return announce(ears.as_teller, tended, "job rescued")
+        return announce(ears.as_teller, tended, "job rescued", counted.append)
 
+    counted: list[Mapping[State, int]] = []
     assert asyncio.run(tell()) == 1
+    assert counted == [{State.QUEUED: 1}]
     assert ears.rows == [row]
     assert ears.news == [News(job_id, 2)]
 

@@ -1,0 +1,1 @@
+"""What ``uketsuke doctor`` finds, on real servers."""
