@@ -1,7 +1,7 @@
 """``make bench``: measure on a private, durable stack, and keep the figures as one JSON line.
 
-``python -m benchmarks.run [compare] [keys] [store] [latency] [sockets]`` measures what is named,
-else all.
+``python -m benchmarks.run [compare] [keys] [store] [latency] [overload] [sockets]`` measures what
+is named, else all.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from benchmarks.compare import compare, install_peers, ours, peers
 from benchmarks.keys import measure_keys
 from benchmarks.latency import measure_latency
 from benchmarks.load import CannotMeasure, Spec
+from benchmarks.overload import measure_overload
 from benchmarks.sockets import measure_sockets
 from benchmarks.store_size import measure_store_size
 from deploy.local.processes import CannotStart
@@ -101,11 +102,18 @@ def _sockets(_: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> 
     )
 
 
+def _overload(spec: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return measure_overload(
+        spec, _database(stack), logs, rounds=options.rounds, seconds=options.seconds
+    )
+
+
 _PARTS: dict[str, Part] = {
     "compare": _compare,
     "keys": _keys,
     "store": _store,
     "latency": _latency,
+    "overload": _overload,
     "sockets": _sockets,
 }
 
