@@ -21,7 +21,7 @@ from tests.support.callers import quantile
 
 _TICK: Final = 0.001  # seconds
 _LAST_ANSWERS: Final = 3.0  # seconds that is waited for them
-_WARM_UP: Final = 1.0  # seconds that are not told of: a limit has to notice a flood first
+_WARM_UP: Final = 2.0  # seconds that are not told of: a limit has to notice a flood first
 _SHARES: Final = {"p50_ms": 0.5, "p99_ms": 0.99}
 
 
@@ -40,11 +40,11 @@ class Crowd:
         self.lost = 0  # asked and never answered
         self.sent = 0
         self.again = False  # whether an answered line asks at once
-        self.counts = False
+        self.counts_from = float("inf")
 
-    def answered(self, line: "Line", status: int, seconds: float) -> None:
-        if self.counts:
-            self.took.setdefault(status, []).append(seconds)
+    def answered(self, line: "Line", status: int, since: float) -> None:
+        if since >= self.counts_from:
+            self.took.setdefault(status, []).append(time.perf_counter() - since)
         if self.again:
             line.ask()
         else:
@@ -82,7 +82,7 @@ class Line(asyncio.Protocol):
             self._heard = heard
             return
         self._heard, self._is_asking = b"", False
-        self._crowd.answered(self, int(heard[9:12]), time.perf_counter() - self._since)
+        self._crowd.answered(self, int(heard[9:12]), self._since)
 
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
@@ -110,19 +110,18 @@ async def flood(crowd: Crowd, *, seconds: float, lines: int, rate: float) -> dic
         now = loop.time() - begun
         if now >= _WARM_UP + seconds:
             break
-        if now >= _WARM_UP and not crowd.counts:
-            crowd.counts, sent_before = True, crowd.sent
+        if now >= _WARM_UP and not sent_before:
+            crowd.counts_from, sent_before = time.perf_counter(), crowd.sent
         if rate:
             due = int(now * rate)
             crowd.ask(due - asked)
             asked = due
         await asyncio.sleep(_TICK)
     crowd.again, sent = False, crowd.sent - sent_before
-    took = {status: list(times) for status, times in crowd.took.items()}
     end = loop.time() + _LAST_ANSWERS
     while len(crowd.idle) < lines and loop.time() < end:  # noqa: ASYNC110  nobody says so
         await asyncio.sleep(_TICK)
-    return {"offered_per_s": sent / seconds, "lost": crowd.lost, **_told(took, seconds)}
+    return {"offered_per_s": sent / seconds, "lost": crowd.lost, **_told(crowd.took, seconds)}
 
 
 def _told(took: dict[int, list[float]], seconds: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import asyncpg
 
 from benchmarks.compare import finish_all
-from benchmarks.load import CannotMeasure, Spec, running
+from benchmarks.load import CannotMeasure, Spec, cpu_seconds, running
 from deploy.local.processes import free_ports
 
 _CALLERS: Final = 64
@@ -32,15 +32,16 @@ def measure_overload(
     """Give medians of the three kinds of rounds, and the ratios of flood to peak and to normal."""
     told: dict[str, list[dict[str, Any]]] = {"peak": [], "normal": [], "flood": []}
     spec = _apart(spec)
-    with running(spec, folder):
-        asyncio.run(_round(spec, database_url, lines=_CALLERS, rate=0, seconds=2))  # to warm up
+    with running(spec, folder) as groups:
+        warm_up = _round(spec, groups, database_url, lines=_CALLERS, rate=0, seconds=2)
+        asyncio.run(warm_up)
         for _ in range(rounds):
             for kind, rows in told.items():
                 peak = told["peak"][-1]["accepted_per_s"] if told["peak"] else 0
                 rate = {"peak": 0, "normal": peak / 2, "flood": peak * _TIMES}[kind]
                 lines = _CALLERS if kind == "peak" else _CROWD
                 row = asyncio.run(
-                    _round(spec, database_url, lines=lines, rate=rate, seconds=seconds)
+                    _round(spec, groups, database_url, lines=lines, rate=rate, seconds=seconds)
                 )
                 rows.append(row)
                 print(f"  {kind:6}", _short(row), flush=True)
@@ -54,14 +55,16 @@ def _apart(spec: Spec) -> Spec:
 
 
 async def _round(
-    spec: Spec, url: str, *, lines: int, rate: float, seconds: float
+    spec: Spec, groups: Sequence[int], url: str, *, lines: int, rate: float, seconds: float
 ) -> dict[str, Any]:
     """Load for that long, and wait until all that was accepted is done."""
     database = await asyncpg.connect(url)
     try:
         before = int(await database.fetchval(spec.finished_sql))
         stored = int(await database.fetchval("SELECT count(*) FROM jobs"))
+        cpu = cpu_seconds(groups[:1])
         row = await asyncio.to_thread(_flood, spec, lines, rate, seconds)
+        row["front_cpu_s"] = cpu_seconds(groups[:1]) - cpu
         completed = int(await database.fetchval(spec.finished_sql)) - before
         wanted = int(await database.fetchval("SELECT count(*) FROM jobs")) - stored
         done, _ = await finish_all(database, spec, before, wanted)
@@ -86,7 +89,13 @@ def _flood(spec: Spec, lines: int, rate: float, seconds: float) -> dict[str, Any
 
 def _summed_up(told: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     names = ["offered_per_s", "accepted_per_s", "accepted_p50_ms", "accepted_p99_ms"]
-    names += ["refused_per_s", "refused_p50_ms", "refused_p99_ms", "completed_share_at_end"]
+    names += [
+        "refused_per_s",
+        "refused_p50_ms",
+        "refused_p99_ms",
+        "completed_share_at_end",
+        "front_cpu_s",
+    ]
     medians = {
         kind: {name: _median(row[name] for row in rows) for name in names}
         for kind, rows in told.items()

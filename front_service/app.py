@@ -18,6 +18,7 @@ from front_service.bulk import Bulk, ChangesMany, Finds
 from front_service.control import Control, Sends, Tells
 from front_service.crowd import Crowd
 from front_service.described.library import Library
+from front_service.gate import Gate
 from front_service.heads import Heads
 from front_service.health import Readiness
 from front_service.identity import Doorkeeper
@@ -35,6 +36,7 @@ from front_service.routes import PUBLIC_ROUTES, ROUTES
 from front_service.server import HttpServer
 from front_service.token_keys import token_keys
 from front_service.tokens import Tokens
+from front_service.turnstile import Turnstile
 from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
 from shared.blobs.store import open_blobs
 from shared.broker.fanout import FanIn, FanOut
@@ -83,6 +85,7 @@ class Ground:
     """What the service stands on: the real stores and the broker, or those of a test."""
 
     intake: Takes
+    gate: Gate
     reads: Looks
     batch_intake: AdmitsBatches
     batches: ReadsStates
@@ -130,6 +133,7 @@ class Front:
 async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]]:
     """Build everything; the services are to be started in their order, stopped in the other."""
     refuse_strangers(settings)
+    clock = SystemClock()
     catalogue = load_job_types(settings.job_type_modules)
     amqp, wait = settings.amqp_url.get_secret_value(), settings.confirm_wait
     async with AsyncExitStack() as stack:
@@ -141,9 +145,11 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools, declare=makes)
         fan_out = FanOut(amqp, name="front-news", declare=makes)
         post = Post(outbox, publisher, confirm_wait=wait)
-        intake = Intake(pool, confirm_wait=wait)
+        gate = Gate(clock, lambda: intake.waiting, most=settings.max_submits)
+        intake = Intake(pool, confirm_wait=wait, on_commit=gate.committed)
         ground = Ground(
             intake=intake,
+            gate=gate,
             batch_intake=BatchIntake(pool, confirm_wait=wait),
             reads=Reads(looks),  # apart: no crowd of readers holds up a submit
             batches=BatchRows(looks),
@@ -157,7 +163,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             free_connections=lambda: pool.free,
             token_keys=token_keys(settings),
         )
-        front = build_front(settings, catalogue, ground, clock=SystemClock())
+        front = build_front(settings, catalogue, ground, clock=clock)
         fan_in = FanIn(
             amqp,
             name="front-ears",
@@ -232,6 +238,7 @@ def build_front(
         status=lookup.status,
         outlook=outlook,
         backlog=backlog,
+        gate=ground.gate,
         allowance=_allowance(settings, clock),
         metrics=metrics,
         clock=clock,
@@ -258,6 +265,9 @@ def build_front(
     app[keys.LIBRARY] = Library(ROUTES, catalogue)
     for route in ROUTES if settings.probe_port is None else PUBLIC_ROUTES:
         route.mount(app.router)
+    turnstile = Turnstile(
+        ground.gate, tell=metrics.refused, is_leaving=lambda: readiness.is_draining
+    )
     server = HttpServer(
         app,
         host=settings.host,
@@ -266,6 +276,7 @@ def build_front(
         heads=heads,
         readers=readers,
         crowd=crowd,
+        turnstile=turnstile,
         readiness=readiness,
         say_goodbye=partial(_say_goodbye, hub, batches),
         grace=settings.drain * _REQUESTS_SHARE,
@@ -319,6 +330,7 @@ def _measure(
 ) -> None:
     """Show what can be read off at any moment."""
     metrics.gauge("uketsuke_waiting", "Requests that wait for an ending", lambda: streams.waiting)
+    metrics.gauge("uketsuke_submit_limit", "Submits that may wait", lambda: ground.gate.limit)
     metrics.gauge("uketsuke_watchers", "Streams that follow a job", lambda: len(hub))
     metrics.gauge("uketsuke_connections", "Open connections", lambda: server.open_connections)
     metrics.gauge(

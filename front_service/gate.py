@@ -17,14 +17,15 @@ from shared.runtime.clock import Clock
 
 log: Final = structlog.get_logger()
 
-_FEWEST: Final = 64  # submits in the queue: less would make commits small, and that makes them dear
-_FIRST: Final = 128
+_FEWEST: Final = 48  # submits in the queue: less would make commits small, and that makes them dear
+_FIRST: Final = 64
 _BURST: Final = 0.5  # seconds that a queue may last
 _CALM: Final = 1.0  # seconds without a refusal that end a flood
 _LONE: Final = 4  # submits: a commit of so few tells how long one takes when there is nothing to do
 _NEWEST: Final = 0.1  # of the usual time is what the newest of those says
 _TIMES: Final = 3  # the usual time is as long as a commit may take
 _SHORT: Final = 0.012  # seconds: a commit that takes no longer is short enough anyway
+_LOST: Final = 0.05  # seconds: what was let through and does not wait by then was not accepted
 _LESS: Final = 0.95
 _MORE: Final = 2
 _COME_BACK: Final = 3  # seconds at the most, and not the same for all who are refused together
@@ -40,7 +41,7 @@ class Gate:
         self._clock, self._waiting, self._most = clock, waiting, most
         self._limit = float(min(_FIRST, most))
         self._usual: float | None = None
-        self._room = 0
+        self._room, self._room_at = 0, -_LOST
         self._refused = 0
         self._low_at = self._refused_at = clock.monotonic()
         self.is_flooded = False
@@ -72,9 +73,9 @@ class Gate:
         """
         if not self.is_flooded:
             return False
-        waiting = self._waiting()
-        if not waiting:  # no commit would come to make room again
-            self._room = self.limit
+        now, waiting = self._clock.monotonic(), self._waiting()
+        if not waiting and now - self._room_at > _LOST:
+            self._make_room(now)
         if waiting >= self._limit or self._room <= 0:
             return True
         self._room -= 1
@@ -92,7 +93,10 @@ class Gate:
             self._limit = max(min(_FEWEST, self._most), self._limit * _LESS)
         else:
             self._limit = min(self._most, self._limit + _MORE)
-        self._room = self.limit - self._waiting()
+        self._make_room(self._clock.monotonic())
+
+    def _make_room(self, now: float) -> None:
+        self._room, self._room_at = self.limit - self._waiting(), now
 
     def _is_full(self) -> bool:
         now, waiting = self._clock.monotonic(), self._waiting()

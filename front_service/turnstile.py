@@ -16,7 +16,7 @@ from aiohttp import hdrs
 from front_service.api.answers import problem
 from front_service.gate import Gate
 from shared.contract import headers
-from shared.contract.errors import UketsukeError
+from shared.contract.errors import Unavailable
 from shared.runtime.track import fresh_track_id
 
 _SUBMIT: Final = re.compile(
@@ -63,14 +63,14 @@ def is_plain_submit(data: bytes) -> bool:
     return int(lengths[0][1:]) == len(body) and _UNUSUAL.search(head) is None
 
 
-def _written(refusal: UketsukeError) -> bytes:
-    template = _template(type(refusal), refusal.detail, refusal.retry_after)
+def _written(refusal: Unavailable) -> bytes:
+    template = _template(refusal.detail, refusal.retry_after)
     return template.replace(_NO_ID.encode(), fresh_track_id().encode())
 
 
 @cache
-def _template(kind: type[UketsukeError], detail: str, retry_after: int | None) -> bytes:
-    response = problem(kind(detail, retry_after=retry_after), _NO_ID)
+def _template(detail: str, retry_after: int | None) -> bytes:
+    response = problem(Unavailable(detail, retry_after=retry_after), _NO_ID)
     body = response.body if isinstance(response.body, bytes) else b""
     fields = {
         **response.headers,

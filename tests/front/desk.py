@@ -11,6 +11,7 @@ import aiohttp
 
 from front_service.app import Front, Ground, build_front
 from front_service.described.openapi import OpenApi
+from front_service.gate import Gate
 from front_service.routes import ROUTES
 from shared.blobs.store import open_blobs
 from shared.contract.errors import Unavailable
@@ -42,6 +43,7 @@ class Desk:
     url: str
     port: int
     store: MemoryStore
+    gate: Gate
     batches: MemoryBatches
     operating: MemoryOperating
     post: MemoryPost
@@ -80,6 +82,7 @@ async def open_desk(
 ) -> AsyncIterator[Desk]:
     """Serve a desk; several may share a store and the air."""
     store, post, air = store or MemoryStore(), MemoryPost(), air or Loudspeaker()
+    gate = Gate(SystemClock(), lambda: store.waiting, most=1_000)
     batches, operating = MemoryBatches(store), MemoryOperating(store)
 
     async def outbox_depth(most: int) -> int:
@@ -91,6 +94,7 @@ async def open_desk(
         blobs = await stack.enter_async_context(open_blobs(folder))
         ground = Ground(
             intake=store,
+            gate=gate,
             batch_intake=batches,
             reads=store,
             batches=batches,
@@ -116,6 +120,7 @@ async def open_desk(
                 url=f"http://127.0.0.1:{port}",
                 port=port,
                 store=store,
+                gate=gate,
                 batches=batches,
                 operating=operating,
                 post=post,
