@@ -1,6 +1,7 @@
 """The composition root: builds the back service from the ground up, and joins its parts."""
 
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from back_service.fetching import open_fetcher
 from back_service.finishing import Finisher
 from back_service.handlers import documents
 from back_service.leases import Leases, longest_stall
+from back_service.lines import Lines
 from back_service.offload import open_offload
 from back_service.progress import ProgressBoard
 from back_service.quarantine import Quarantine, Suspects
@@ -49,6 +51,7 @@ from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BackSettings
 from shared.runtime.watchdog import Watchdog
 from shared.store.blobs import BlobRows
+from shared.store.lines import LineRows
 from shared.store.operating import Register
 from shared.store.outbox import Outbox
 from shared.store.pool import open_pool
@@ -130,6 +133,14 @@ async def open_back(
             scratch=Path(scratch),
             child_memory=settings.child_memory,
         )
+        lines = Lines(
+            LineRows(quick, types=handlers, max_crashes=settings.max_crashes),
+            _routes(settings),
+            clock,
+            slots=settings.concurrency,
+            wake=subscriber.news.set,
+            dice=random.random,
+        )
         consumer = Consumer(
             work=work,
             runner=Runner(
@@ -149,6 +160,7 @@ async def open_back(
             concurrency=1 if settings.quarantine else settings.concurrency,
             turn=1 if settings.quarantine else settings.turn,
             drain=settings.drain,
+            lines=lines,
         )
         lost_leases = LostLeases(upkeep, teller, lease=settings.lease, clock=clock)
         lost_knocks = LostKnocks(upkeep, teller, outbox, subscriber, metrics)
@@ -213,6 +225,7 @@ async def open_back(
                 types=handlers,
                 lacking=documents.lacking(),
             ),
+            lines,
             quarantine,  # waited for after the consumer, told before it: both drain at once
             consumer,
             Afterwards("quarantine told to leave", quarantine.close, within=_TOLD),

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -18,6 +19,7 @@ from back_service.ahead import Ahead
 from back_service.finishing import Finisher
 from back_service.knocks import Hand, InHand, Picked, shelved
 from back_service.leases import Leases
+from back_service.lines import Lines
 from back_service.runner import LeaseLost, Runner
 from back_service.telling import Teller
 from back_service.verdict import verdict
@@ -25,7 +27,7 @@ from shared.broker.delivery import Delivery, ack_all
 from shared.broker.early import Heard
 from shared.contract.errors import Unavailable
 from shared.contract.events import News
-from shared.contract.ids import JobId
+from shared.contract.ids import JobId, TenantId
 from shared.contract.job_types import Catalogue
 from shared.contract.jobs import Job
 from shared.contract.messages import NewerKnock, UnreadableKnock, decode_knock
@@ -79,6 +81,7 @@ class Consumer:
         concurrency: int,
         turn: int,
         drain: timedelta,
+        lines: Lines,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self._work, self._runner, self._leases, self._finisher = work, runner, leases, finisher
@@ -90,7 +93,7 @@ class Consumer:
         self._hand = Hand(subscriber.waiting)
         self._ahead = Ahead(subscriber.early)
         self._answered: list[Delivery] = []  # by an early claim; not yet acknowledged
-        self._slots = concurrency
+        self._slots, self._lines = concurrency, lines
         self._kept_for_high = 1 if concurrency > 1 else 0
         self._lanes: set[asyncio.Task[None]] = set()
         self._is_leaving = False
@@ -139,12 +142,23 @@ class Consumer:
             jobs, asked_at = await self._claim(picked)
             await self._begin(jobs, asked_at)
             if jobs or not self._is_leaving:
-                await ack_all(picked.done)
+                await ack_all(picked.done or await self._spend(len(jobs)))
+            self._lines.is_full = self.free <= self._kept_for_high
+
+    async def _spend(self, count: int) -> list[Delivery]:
+        """Let go of knocks for as many jobs as were chosen in the place of theirs."""
+        if not self._lines.is_on or not count:
+            return []
+        await self._open(count)
+        return self._hand.pick(count).done
 
     async def _answer_early(self) -> None:
-        """Claim what early knocks name, one try each, while there is nothing else to do."""
+        """Claim what early knocks name, one try each, while there is nothing else to do.
+
+        Not while tenants take turns: it would be out of turn.
+        """
         while (heard := self._ahead.next()) is not None:
-            if self._is_leaving or self.free <= self._kept_for_high or self._has_knocks():
+            if self._is_leaving or not self._is_idle():
                 continue
             message_id, knock = heard
             asked_at = self._clock.monotonic()
@@ -153,8 +167,10 @@ class Consumer:
                 self._ahead.note(message_id, (job.id for job in claimed.jobs))
                 await self._begin(claimed.jobs, asked_at)
 
-    def _has_knocks(self) -> bool:
-        return len(self._hand) > 0 or any(self._subscriber.waiting.values())
+    def _is_idle(self) -> bool:
+        """Whether slots are free, and nobody waits for them whom we know of."""
+        has_knocks = len(self._hand) > 0 or any(self._subscriber.waiting.values())
+        return self.free > self._kept_for_high and not has_knocks and not self._lines.is_on
 
     async def _begin(self, jobs: Sequence[Job], asked_at: float) -> None:
         """Start what was claimed; one that did not come back was a duplicate, or has no turn."""
@@ -167,13 +183,16 @@ class Consumer:
     async def _pick(self) -> Picked:
         """Choose what to claim for the free slots; the last one is kept for high priority."""
         free = self.free
+        self._lines.is_full = free <= self._kept_for_high
         if free <= 0:
             return Picked()
-        await self._open(free)
-        usual = self._hand.pick(free - self._kept_for_high)
+        hand = self._lines if self._lines.is_on else self._hand
+        if hand is self._hand:
+            await self._open(free)
+        usual = hand.pick(free - self._kept_for_high)
         if usual.job_ids or free > self._kept_for_high:
             return usual
-        return self._hand.pick(free, only_high=True)
+        return hand.pick(free, only_high=True)
 
     async def _open(self, free: int) -> None:
         """Take knocks in hand until they name enough jobs for the free slots."""
@@ -223,10 +242,12 @@ class Consumer:
     def _start(self, job: Job, asked_at: float) -> None:
         task = asyncio.create_task(self._follow(job, asked_at), name="lane")
         self._lanes.add(task)
-        task.add_done_callback(self._ended)
+        self._lines.started(job.tenant)
+        task.add_done_callback(partial(self._ended, job.tenant))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, tenant: TenantId, task: asyncio.Task[None]) -> None:
         self._lanes.discard(task)
+        self._lines.ended(tenant)
         self._subscriber.news.set()  # a slot is free
 
     async def _follow(self, job: Job | None, asked_at: float) -> None:
@@ -256,7 +277,7 @@ class Consumer:
                 log.warning("lease lost", job_id=str(job.id), token=job.token)
                 return None, asked_at
             ruling = verdict(outcome, job, self._catalogue[job.type].retries, self._dice())
-            goes_on = has_turn and not self._is_leaving
+            goes_on = has_turn and not self._is_leaving and self._lines.lets_go_on(job.tenant)
             record = await self._finisher.finish(Ruling(job=job, verdict=ruling, has_turn=goes_on))
         state, seconds = record.finished.state, self._clock.monotonic() - begun
         self._metrics.ended(job.type, ruling.move, seconds=seconds, fenced=state is None)

@@ -1,7 +1,7 @@
 """``make bench``: measure on a private, durable stack, and keep the figures as one JSON line.
 
-``python -m benchmarks.run [compare] [keys] [store] [latency] [overload] [sockets]`` measures what
-is named, else all.
+``python -m benchmarks.run [compare] [keys] [store] [latency] [overload] [sockets] [scale]
+[footprint]`` measures what is named, else all.
 """
 
 import argparse
@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import compare, install_peers, ours, peers
+from benchmarks.footprint import measure_footprint
 from benchmarks.keys import measure_keys
 from benchmarks.latency import measure_latency
 from benchmarks.load import CannotMeasure, Spec
 from benchmarks.overload import measure_overload
+from benchmarks.scale import measure_scale
 from benchmarks.sockets import measure_sockets
 from benchmarks.store_size import measure_store_size
 from deploy.local.processes import CannotStart
@@ -108,6 +110,18 @@ def _overload(spec: Spec, stack: Stack, logs: Path, options: argparse.Namespace)
     )
 
 
+def _scale(_: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return asyncio.run(
+        measure_scale(stack, logs / "scale", rounds=options.rounds, seconds=options.seconds)
+    )
+
+
+def _footprint(_: Spec, stack: Stack, logs: Path, _options: argparse.Namespace) -> dict[str, Any]:
+    folder = logs / "footprint"
+    folder.mkdir(exist_ok=True)
+    return asyncio.run(measure_footprint(stack, folder))
+
+
 _PARTS: dict[str, Part] = {
     "compare": _compare,
     "keys": _keys,
@@ -115,6 +129,8 @@ _PARTS: dict[str, Part] = {
     "latency": _latency,
     "overload": _overload,
     "sockets": _sockets,
+    "scale": _scale,
+    "footprint": _footprint,
 }
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from front_service.allowance import Allowance
 from front_service.backlog import Backlog
+from front_service.bucket import Bucket
 from front_service.gate import Gate
 from front_service.outlook import Outlook
 from front_service.pointers import mistake, steps_to
@@ -75,7 +75,7 @@ class Admission:
         outlook: Outlook,
         backlog: Backlog,
         gate: Gate,
-        allowance: Allowance | None,
+        bucket: Bucket | None,
         metrics: FrontMetrics,
         clock: Clock,
         max_age: timedelta,
@@ -86,7 +86,7 @@ class Admission:
         self._metrics, self._clock, self._egress = metrics, clock, egress
         self._outlook = outlook
         self._fan_out, self._gate = fan_out, gate
-        self._allowance = allowance
+        self._bucket = bucket
 
     def check(self, name: str, idempotency_key: str | None) -> JobType:
         """Refuse what no body could make acceptable, before any of it is read or stored."""
@@ -139,7 +139,7 @@ class Admission:
         return Ticket(document, accepted.replayed)
 
     def _check_rate(self) -> None:
-        wait = 0 if self._allowance is None else self._allowance.take(self._clock.monotonic())
+        wait = 0 if self._bucket is None else self._bucket.take(self._clock.monotonic())
         if wait:
             raise OverQuota("More is submitted here than may be.", retry_after=wait)
 

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from typing import Final, Protocol
+from uuid import uuid4
 
 from aiohttp import web
 
 from front_service import keys
 from front_service.admission import Admission, Admits, Posts
-from front_service.allowance import Allowance
+from front_service.attendance import Attendance
 from front_service.backlog import Backlog
 from front_service.batching import AdmitsBatches, Batching, ReadsStates
+from front_service.bucket import Bucket
 from front_service.bulk import Bulk, ChangesMany, Finds
 from front_service.control import Control, Sends, Tells
 from front_service.crowd import Crowd
@@ -21,9 +23,11 @@ from front_service.described.library import Library
 from front_service.gate import Gate
 from front_service.heads import Heads
 from front_service.health import Readiness
-from front_service.identity import Doorkeeper
+from front_service.identity import Doorkeeper, ReadsTokens
+from front_service.keyring import KeyRing, ReadsKeys
 from front_service.lookup import Lookup
 from front_service.middleware.edge import edge
+from front_service.middleware.entrance import Entrance
 from front_service.outlook import Outlook, ReadsLine
 from front_service.overview import Counts, Overview
 from front_service.push.batches import BatchStreams
@@ -31,6 +35,7 @@ from front_service.push.hub import Hub
 from front_service.push.listener import Listener
 from front_service.push.stream import Reads as Readable
 from front_service.push.stream import Streams
+from front_service.quotas import KnowsQuotas, Quotas
 from front_service.readers import Readers
 from front_service.routes import PUBLIC_ROUTES, ROUTES
 from front_service.server import HttpServer
@@ -49,6 +54,7 @@ from shared.runtime.metrics import FrontMetrics
 from shared.runtime.probes import Probes
 from shared.runtime.serving import Afterwards, Service
 from shared.runtime.settings import BadSettings, FrontSettings
+from shared.store.access import KeyRows
 from shared.store.batch_intake import BatchIntake
 from shared.store.batch_rows import BatchRows
 from shared.store.blobs import BlobRows
@@ -56,6 +62,7 @@ from shared.store.intake import Intake
 from shared.store.operating import Operating
 from shared.store.outbox import Outbox
 from shared.store.pool import Pool, open_pool
+from shared.store.quotas import QuotaRows
 from shared.store.reads import Reads
 from shared.store.session import SessionCheck
 
@@ -94,6 +101,9 @@ class Ground:
     fan_out: Tells
     blobs: KeepsBytes
     blob_rows: KnowsBlobs
+    key_rows: ReadsKeys
+    quota_rows: KnowsQuotas
+    tokens: ReadsTokens | None = None
     broker_is_up: Callable[[], bool]
     outbox_depth: Callable[[int], Awaitable[int]]
     free_connections: Callable[[], int]
@@ -113,6 +123,8 @@ class Front:
     crowd: Crowd
     backlog: Backlog
     outlook: Outlook
+    key_ring: KeyRing
+    quotas: Quotas
     server: HttpServer
     probes: Sequence[Service]
 
@@ -125,8 +137,9 @@ class Front:
     @property
     def services(self) -> list[Service]:
         """What is to run, in the order of starting."""
-        ours = (self.backlog, self.outlook, self.listener, self.heads, self.readers)
-        return [*self.probes, *ours, self.server]
+        kept = (self.backlog, self.key_ring, self.quotas, self.outlook)
+        ours = (self.listener, self.heads, self.readers)
+        return [*self.probes, *kept, *ours, self.server]
 
 
 @asynccontextmanager
@@ -140,6 +153,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         pool = await stack.enter_async_context(_pool(settings, settings.pool_size))
         looks = await stack.enter_async_context(_pool(settings, settings.read_pool_size, "reads"))
         blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
+        tokens, issuers = await _outside_issuer(settings, clock, stack)
         outbox = Outbox(pool)
         makes = settings.declare_topology
         publisher = Publisher(amqp, name="front-knocks", pools=catalogue.pools, declare=makes)
@@ -158,6 +172,9 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
             fan_out=fan_out,
             blobs=blobs,
             blob_rows=BlobRows(pool),
+            key_rows=KeyRows(pool),
+            quota_rows=QuotaRows(pool, uuid4()),
+            tokens=tokens,
             broker_is_up=lambda: not publisher.is_down,
             outbox_depth=outbox.depth,
             free_connections=lambda: pool.free,
@@ -188,7 +205,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
 
         last_writes = Afterwards("last writes", drain, within=_LAST_WRITES)
         carriers: list[Service] = [publisher, fan_out, last_writes, Relay(outbox, publisher)]
-        yield [*carriers, fan_in, check, *front.services]
+        yield [*carriers, *issuers, fan_in, check, *front.services]
 
 
 def build_front(
@@ -204,8 +221,16 @@ def build_front(
         broker_is_up=ground.broker_is_up,
         clock=clock,
     )
+    attendance = Attendance()
+    key_ring = KeyRing(
+        ground.key_rows, clock, is_present=attendance.is_present, on_end=attendance.end
+    )
     doorkeeper = Doorkeeper(
-        anyone=settings.allow_anonymous, allowed_origins=settings.allowed_origins
+        key_ring,
+        tokens=ground.tokens,
+        required=settings.auth == "required",
+        anyone=settings.allow_anonymous,
+        allowed_origins=settings.allowed_origins,
     )
     metrics = FrontMetrics()
     crowd = Crowd(
@@ -214,11 +239,14 @@ def build_front(
         proxies=settings.proxies,
         tell=metrics.turned_away,
     )
-    app = web.Application(middlewares=[edge(doorkeeper, heads, readiness, metrics)])
+    quotas, tokens = Quotas(ground.quota_rows, clock), Tokens(ground.token_keys)
+    entrance = Entrance(doorkeeper, attendance, quotas, tokens, ROUTES)
+    guard = edge(entrance, heads=heads, readiness=readiness, metrics=metrics)
+    app = web.Application(middlewares=[guard])
     app[keys.SETTINGS], app[keys.READINESS], app[keys.LOOKUP] = settings, readiness, lookup
     app[keys.METRICS], app[keys.OUTLOOK] = metrics, outlook
+    app[keys.QUOTAS], app[keys.TOKENS] = quotas, tokens
     batches = app[keys.BATCHES] = BatchStreams(ground.batches)
-    app[keys.TOKENS] = Tokens(ground.token_keys)
     app[keys.STREAMS] = streams = Streams(
         hub,
         ground.reads,
@@ -239,7 +267,7 @@ def build_front(
         outlook=outlook,
         backlog=backlog,
         gate=ground.gate,
-        allowance=_allowance(settings, clock),
+        bucket=_bucket(settings, clock),
         metrics=metrics,
         clock=clock,
         max_age=settings.max_age,
@@ -293,9 +321,25 @@ def build_front(
         crowd=crowd,
         backlog=backlog,
         outlook=outlook,
+        key_ring=key_ring,
+        quotas=quotas,
         server=server,
         probes=_probes(settings, readiness, metrics),
     )
+
+
+async def _outside_issuer(
+    settings: FrontSettings, clock: Clock, stack: AsyncExitStack
+) -> tuple[ReadsTokens | None, Sequence[Service]]:
+    """Take tokens of an outside issuer where the settings name one."""
+    if settings.oidc_issuer is None:
+        return None, ()
+    try:
+        from front_service.oidc import open_tokens  # noqa: PLC0415  an extra, where it is wanted
+    except ImportError as error:
+        raise BadSettings("UKETSUKE_OIDC_ISSUER: this needs pip install uketsuke[oidc]") from error
+    tokens, issuer = await stack.enter_async_context(open_tokens(settings, clock))
+    return tokens, (issuer,)
 
 
 def _probes(
@@ -319,10 +363,10 @@ def _say_goodbye(hub: Hub, batches: BatchStreams) -> None:
     batches.drain()
 
 
-def _allowance(settings: FrontSettings, clock: Clock) -> Allowance | None:
+def _bucket(settings: FrontSettings, clock: Clock) -> Bucket | None:
     if settings.rate is None:
         return None
-    return Allowance(rate=settings.rate, burst=settings.burst, now=clock.monotonic())
+    return Bucket(rate=settings.rate, burst=settings.burst, now=clock.monotonic())
 
 
 def _measure(
@@ -341,7 +385,8 @@ def _measure(
 
 def refuse_strangers(settings: FrontSettings) -> None:
     """Refuse to start where anybody could reach a service that asks nobody who he is."""
-    if settings.allow_anonymous or settings.host == "localhost":
+    asks = settings.auth == "required" or settings.oidc_issuer is not None
+    if asks or settings.allow_anonymous or settings.host == "localhost":
         return
     try:
         is_ours = ip_address(settings.host).is_loopback
@@ -349,9 +394,10 @@ def refuse_strangers(settings: FrontSettings) -> None:
         is_ours = False
     if not is_ours:
         raise BadSettings(
-            f"UKETSUKE_HOST: {settings.host} can be reached from other machines, and no API key "
-            "is configured: everybody who reaches it could submit, read and cancel every job. "
-            "Listen on 127.0.0.1, or set UKETSUKE_ALLOW_ANONYMOUS=yes if that is what you want."
+            f"UKETSUKE_HOST: {settings.host} can be reached from other machines, and nobody is "
+            "asked who he is: everybody who reaches it could submit, read and cancel every job. "
+            "Set UKETSUKE_AUTH=required and make a key (uketsuke keys create), or listen on "
+            "127.0.0.1, or set UKETSUKE_ALLOW_ANONYMOUS=yes if that is what you want."
         )
 
 

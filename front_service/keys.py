@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from front_service.admission import Admission
+from front_service.attendance import Seat
 from front_service.batching import Batching
 from front_service.bulk import Bulk
 from front_service.control import Control
@@ -16,7 +17,8 @@ from front_service.outlook import Outlook
 from front_service.overview import Overview
 from front_service.push.batches import BatchStreams
 from front_service.push.stream import Streams
-from front_service.tokens import Tokens
+from front_service.quotas import Quotas
+from front_service.tokens import Grant, Tokens
 from front_service.uploads import Uploads
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.settings import FrontSettings
@@ -30,6 +32,7 @@ CONTROL: Final = web.AppKey("control", Control)
 LIBRARY: Final = web.AppKey("library", Library)
 LOOKUP: Final = web.AppKey("lookup", Lookup)
 OUTLOOK: Final = web.AppKey("outlook", Outlook)
+QUOTAS: Final = web.AppKey("quotas", Quotas)
 TOKENS: Final = web.AppKey("tokens", Tokens)
 UPLOADS: Final = web.AppKey("uploads", Uploads)
 STREAMS: Final = web.AppKey("streams", Streams)
@@ -40,3 +43,5 @@ SETTINGS: Final = web.AppKey("settings", FrontSettings)
 TRACK_ID: Final = web.RequestKey("track_id", str)
 MARKS: Final = web.RequestKey[dict[str, str]]("marks", dict)  # headers of every answer
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
+SEAT: Final = web.RequestKey("seat", Seat)  # of a stream
+GRANT: Final = web.RequestKey("grant", Grant)  # of a stream that a read token opens

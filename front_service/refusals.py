@@ -1,9 +1,12 @@
 """What only a server of HTTP has to refuse, beside the tree of ``shared.contract.errors``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from math import ceil
 from typing import Any
 
-from shared.contract.errors import Malformed, Refusal, UketsukeError
+from front_service.allowance import Policy, Standing
+from shared.contract.access import Scope
+from shared.contract.errors import Malformed, OverQuota, Refusal, UketsukeError
 
 
 class Misframed(Malformed):
@@ -24,16 +27,62 @@ def problem_document(error: UketsukeError, track_id: str) -> dict[str, Any]:
     }
 
 
-class BadToken(Refusal):
-    code = "bad_token"
+class Unauthenticated(Refusal):
+    """The caller shows nothing, or nothing that counts (*shown*)."""
+
+    code = "unauthenticated"
     status = 401
+    title = "This service has to know who calls"
+
+    def __init__(self, detail: str = "", *, shown: bool = False) -> None:
+        super().__init__(detail)
+        self.challenge = 'Bearer realm="uketsuke"'
+        if shown:
+            self.challenge += ', error="invalid_token"'
+
+
+class BadToken(Unauthenticated):
+    """A read token does not count."""
+
+    code = "bad_token"
     title = "The token is not one of ours, or has expired"
+
+    def __init__(self) -> None:
+        super().__init__(shown=True)
 
 
 class Forbidden(Refusal):
     code = "forbidden"
     status = 403
     title = "This caller may not do that"
+
+
+class OutOfScope(Forbidden):
+    """The caller is known, and may not do this (RFC 6750, section 3.1)."""
+
+    code = "out_of_scope"
+
+    def __init__(self, needs: Scope) -> None:
+        super().__init__(f"This takes the scope {needs}.")
+        self._needs = needs
+        self.challenge = f'Bearer realm="uketsuke", error="insufficient_scope", scope="{needs}"'
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        return {"scope": self._needs}
+
+
+class QuotaReached(OverQuota):
+    """The tenant may have no more of what *policy* counts; *standing* is told in headers."""
+
+    def __init__(self, policy: Policy, detail: str, standing: Standing) -> None:
+        super().__init__(detail, retry_after=max(1, ceil(standing.wait)))
+        self.standing = standing
+        self._policy = policy
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        return {"policy": self._policy}
 
 
 class NoSuchPlace(Refusal):

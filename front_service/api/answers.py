@@ -7,11 +7,21 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from front_service.refusals import BadRange, BadToken, WrongMethod, problem_document
+from front_service.allowance import Standing
+from front_service.refusals import (
+    BadRange,
+    OutOfScope,
+    QuotaReached,
+    Unauthenticated,
+    WrongMethod,
+    problem_document,
+)
 from shared.contract.errors import UketsukeError
 from shared.contract.status import dump
 
 NO_STORE: Final = "no-store"
+RATE_LIMIT: Final = "RateLimit"
+RATE_LIMIT_POLICY: Final = "RateLimit-Policy"
 _STOPS_READING: Final = frozenset((408, 413, 415, 417))
 """What is refused before its body was read: the rest of it would be taken for a request."""
 
@@ -58,6 +68,11 @@ def _is_known(etag: str, if_none_match: str | None) -> bool:
     return if_none_match.strip() == "*" or etag in known
 
 
+def rate_limits(standing: Standing) -> dict[str, str]:
+    """Write the headers of a caller's quotas (draft-ietf-httpapi-ratelimit-headers-10)."""
+    return {RATE_LIMIT_POLICY: standing.policies, RATE_LIMIT: standing.left}
+
+
 def empty(status: int, headers: Mapping[str, str]) -> web.Response:
     given = CIMultiDict(_JSON)
     del given[hdrs.CONTENT_TYPE]
@@ -74,8 +89,10 @@ def problem(error: UketsukeError, track_id: str) -> web.Response:
     match error:
         case WrongMethod():
             headers[hdrs.ALLOW] = ", ".join(error.allowed)
-        case BadToken():
-            headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+        case Unauthenticated() | OutOfScope():
+            headers[hdrs.WWW_AUTHENTICATE] = error.challenge
+        case QuotaReached():
+            headers.update(rate_limits(error.standing))
         case BadRange():
             headers[hdrs.CONTENT_RANGE] = f"bytes */{error.size_bytes}"
         case _:

@@ -4,11 +4,11 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from front_service.api.answers import document
+from front_service.api.answers import document, rate_limits
 from front_service.api.bodies import Kind, kind_of, single, stream
 from front_service.batch_bodies import Asked, read_document, read_lines
 from front_service.batching import BatchAsk
-from front_service.keys import BATCHES, BATCHING, PRINCIPAL, SETTINGS, TRACK_ID
+from front_service.keys import BATCHES, BATCHING, PRINCIPAL, QUOTAS, SETTINGS, TRACK_ID
 from front_service.push import sse, websocket
 from shared.contract import headers
 from shared.contract.batches import batch_document
@@ -27,6 +27,7 @@ async def submit(request: web.Request) -> web.Response:
     batching, principal = request.app[BATCHING], request[PRINCIPAL]
     with batching.room(idempotency_key):
         raw, asked = await _read(request)
+        standing = await request.app[QUOTAS].submit(principal.tenant, len(asked.entries))
         answer = await batching.submit(
             BatchAsk(
                 tenant=principal.tenant,
@@ -42,6 +43,8 @@ async def submit(request: web.Request) -> web.Response:
         hdrs.LOCATION: answer.document["statusUrl"],
         hdrs.RETRY_AFTER: "1",
     }
+    if standing is not None:
+        answered |= rate_limits(standing)
     if answer.replayed:
         answered[headers.IDEMPOTENT_REPLAYED] = "true"
     return document(answer.document, status=202, headers=answered)

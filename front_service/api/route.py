@@ -1,4 +1,4 @@
-"""A row of the route table: where, what serves it, and what it says of itself."""
+"""A row of the route table: where, for whom, what serves it, and what it says of itself."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 
 from front_service.api.bodies import asked_later
 from front_service.described.operation import Operation
+from shared.contract.access import Scope
 from shared.contract.job_types import OURS
 
 _NOT_OURS: Final = f"(?!(?:{'|'.join(sorted(OURS))})/)[^{{}}/]+"
@@ -16,13 +17,21 @@ _NOT_OURS: Final = f"(?!(?:{'|'.join(sorted(OURS))})/)[^{{}}/]+"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """No route without its description: it is what callers are promised."""
+    """No route without its description: it is what callers are promised.
+
+    *needs* is the scope of its callers; ``None``: it takes anybody.
+    """
 
     method: str
     path: str
+    needs: Scope | None
     handler: Handler
     operation: Operation
     also_head: bool = True  # of a GET
+
+    @property
+    def is_stream(self) -> bool:
+        return self.operation.channel is not None
 
     def mount(self, router: web.UrlDispatcher) -> None:
         """Let *router* serve it."""

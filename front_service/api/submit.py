@@ -5,13 +5,24 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from front_service.api.answers import document
+from front_service.allowance import Standing
+from front_service.api.answers import document, rate_limits
 from front_service.api.bodies import Inflow, Kind, kind_of, read_small, single
 from front_service.api.multipart import read_form
 from front_service.bodies import read_object
-from front_service.keys import ADMISSION, LOOKUP, PRINCIPAL, SETTINGS, STREAMS, TRACK_ID, UPLOADS
+from front_service.keys import (
+    ADMISSION,
+    LOOKUP,
+    PRINCIPAL,
+    QUOTAS,
+    SETTINGS,
+    STREAMS,
+    TRACK_ID,
+    UPLOADS,
+)
 from front_service.vetting import Ask
 from shared.contract import headers
+from shared.contract.access import Scope
 from shared.contract.errors import UketsukeError
 from shared.contract.ids import TrackId
 from shared.contract.status import status_document
@@ -28,13 +39,17 @@ _ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORECASE)
 
 async def submit(request: web.Request) -> web.Response:
     """Answer 202 once the job is durable; 200 if it ends within what ``Prefer: wait`` allows."""
-    ticket = await request.app[ADMISSION].submit(await _ask(request))
+    ask, standing = await _ask(request)
+    ticket = await request.app[ADMISSION].submit(ask)
     content = ticket.document
     answered: dict[str, str] = {hdrs.LOCATION: content["statusUrl"]}
+    if standing is not None:
+        answered |= rate_limits(standing)
     if ticket.replayed:
         answered[headers.IDEMPOTENT_REPLAYED] = "true"
     if (wishes := request.headers.get(PREFER)) is not None:
-        wait = _wait(wishes)
+        may_read = Scope.READ in request[PRINCIPAL].scopes
+        wait = _wait(wishes) if may_read else 0
         ended = await _ended(request, content["jobId"], wait) if wait else None
         if ended is not None:
             answered[PREFERENCE_APPLIED] = f"wait={wait}"
@@ -62,13 +77,15 @@ async def _ended(request: web.Request, job_id: str, wait: int) -> dict[str, Any]
     return status_document(job) if job.has_ended else None
 
 
-async def _ask(request: web.Request) -> Ask:
+async def _ask(request: web.Request) -> tuple[Ask, Standing | None]:
+    """Read the request, once its caller's quotas have room for it."""
     principal, match = request[PRINCIPAL], request.match_info
     name = f"{match['collection']}.{match['action']}"
     idempotency_key = single(request, headers.IDEMPOTENCY_KEY)
     request.app[ADMISSION].check(name, idempotency_key)
+    standing = await request.app[QUOTAS].submit(principal.tenant)
     members, digests = await _members(request)
-    return Ask(
+    ask = Ask(
         tenant=principal.tenant,
         caller=principal.name,
         type=name,
@@ -78,6 +95,7 @@ async def _ask(request: web.Request) -> Ask:
         idempotency_key=idempotency_key,
         digests=digests,
     )
+    return ask, standing
 
 
 async def _members(request: web.Request) -> tuple[dict[str, Any], dict[str, str]]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from front_service.described.common import AFTER, LOCATION, RETRY_AFTER
+from front_service.described.common import AFTER, LOCATION, RATE_LIMITS, RETRY_AFTER
 from front_service.described.jobs import IDEMPOTENCY, REPLAYED
 from front_service.described.models import Batch, BatchTicket
 from front_service.described.operation import (
@@ -13,7 +13,6 @@ from front_service.described.operation import (
     Message,
     Operation,
     Parameter,
-    Scope,
 )
 from front_service.described.streams import EVENTS as OF_A_JOB
 from front_service.described.streams import TOKEN
@@ -54,7 +53,6 @@ SUBMIT: Final = Operation(
     text="Each submission is judged by itself and answered in its place, with a ticket or a "
     "problem; `atomic`: all of them become jobs, or none. What has a ticket is durable.",
     tag="batches",
-    scope=Scope.SUBMIT,
     parameters=(
         IDEMPOTENCY,
         Parameter(
@@ -76,7 +74,7 @@ SUBMIT: Final = Operation(
             status=202,
             text="Accepted and durable, as far as there are tickets.",
             content={_JSON: BatchTicket},
-            headers=(LOCATION, replace(RETRY_AFTER, always=True), REPLAYED),
+            headers=(LOCATION, replace(RETRY_AFTER, always=True), REPLAYED, *RATE_LIMITS),
             links={
                 "batch": {
                     "operationId": "getBatch",
@@ -87,7 +85,7 @@ SUBMIT: Final = Operation(
     ),
     refusals=(
         *(Undecided, TooLarge, TooSlow, UnsupportedMedia, Invalid, IdempotencyMismatch),
-        *(BatchRefused, Unavailable),
+        *(BatchRefused, OverQuota, Unavailable),
     ),
 )
 
@@ -96,7 +94,6 @@ STATUS: Final = Operation(
     summary="Status of a batch",
     text="How many of its jobs are where. Kept for 7 days after its end.",
     tag="batches",
-    scope=Scope.READ,
     parameters=(_ID,),
     answers=(
         Answer(status=200, text="How far it is.", content={_JSON: Batch}, headers=(RETRY_AFTER,)),
@@ -109,7 +106,6 @@ SOCKET: Final = Operation(
     summary="Follow one batch by WebSocket",
     text="As the socket of one job: a snapshot first, the last frame is `batch.completed`.",
     tag="streams",
-    scope=Scope.READ,
     parameters=(_ID, AFTER, TOKEN),
     answers=(Answer(status=101, text="It is a WebSocket from here on."),),
     refusals=(*_OF_A_BATCH, Refusal, NoUpgrade, BadToken, OverQuota),

@@ -5,7 +5,7 @@ from typing import Final
 
 from front_service.described.common import BLOB_ID, ETAG, IF_NONE_MATCH, LOCATION
 from front_service.described.models import StoredBlob
-from front_service.described.operation import Answer, Body, Header, Operation, Parameter, Scope
+from front_service.described.operation import Answer, Body, Header, Operation, Parameter
 from front_service.refusals import BadRange, TooSlow
 from shared.contract.errors import TooLarge, Unavailable, UnknownBlob, UnsupportedMedia
 
@@ -26,7 +26,6 @@ UPLOAD: Final = Operation(
     text="The body is the file, of any type and size up to a limit of this service. A request "
     "refers to it by `reference`. A file that no job uses is removed after a while.",
     tag="blobs",
-    scope=Scope.SUBMIT,
     parameters=(
         Parameter(
             name="Content-Disposition",
@@ -58,7 +57,6 @@ DOWNLOAD: Final = Operation(
     summary="Fetch a file",
     text="With `Range` a part of it: one range; several, or nonsense, mean the whole.",
     tag="blobs",
-    scope=Scope.READ,
     parameters=(
         BLOB_ID,
         Parameter(

@@ -1,12 +1,20 @@
 """What several routes have in common, and what all of them may answer."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from front_service.described.operation import Header, Parameter, Schema
-from front_service.refusals import BadExpectation, Bug, Forbidden, Misdirected
+from front_service.refusals import (
+    BadExpectation,
+    Bug,
+    Forbidden,
+    Misdirected,
+    OutOfScope,
+    Unauthenticated,
+)
 from shared.contract import headers
-from shared.contract.errors import Malformed, UketsukeError
+from shared.contract.errors import Malformed, UketsukeError, Unavailable
 
 VERSION: Final = "0.1.0"
 PROBLEM: Final = "application/problem+json"
@@ -37,7 +45,8 @@ BEARER: Final[Schema] = {
     "type": "http",
     "scheme": "bearer",
     "description": "An API key; what it may do are its scopes: submit, read, cancel, operate. "
-    "Without any configured key, callers of the same machine need none.",
+    "Tokens of an OpenID issuer are taken as well where one is configured. "
+    "Without any key, callers of the same machine need none.",
 }
 
 _UUID: Final[Schema] = {"type": "string", "format": "uuid"}
@@ -115,7 +124,34 @@ ANY_ROUTE_REFUSES: Final[tuple[type[UketsukeError], ...]] = (
     *(Malformed, Forbidden, BadExpectation, Misdirected, Bug),
 )
 
+ENTRANCE_REFUSES: Final[tuple[type[UketsukeError], ...]] = (
+    *(Unauthenticated, OutOfScope, Unavailable),
+)
+"""Where callers have to be known: nobody may be let in while the keys cannot be read."""
+
+_CHALLENGE: Final = Header(
+    name="WWW-Authenticate",
+    schema={"type": "string", "pattern": "^Bearer "},
+    text="What has to be shown (RFC 6750).",
+    always=True,
+)
+RATE_LIMITS: Final = (
+    Header(
+        name="RateLimit-Policy",
+        schema={"type": "string"},
+        text="The limits of your tenant, if it has any: `submits` (`q` in each `w` seconds), "
+        "`queued`, `streams`.",
+    ),
+    Header(
+        name="RateLimit",
+        schema={"type": "string"},
+        text="What is left of each (`r`), and in how many seconds all of it is again (`t`).",
+    ),
+)
+
 OF_A_REFUSAL: Final[Mapping[int, tuple[Header, ...]]] = {
+    401: (_CHALLENGE,),
+    403: (replace(_CHALLENGE, always=False),),
     409: (RETRY_AFTER,),
     416: (
         Header(
@@ -125,6 +161,7 @@ OF_A_REFUSAL: Final[Mapping[int, tuple[Header, ...]]] = {
             always=True,
         ),
     ),
+    429: (RETRY_AFTER, *RATE_LIMITS),
     503: (RETRY_AFTER,),
 }
 

@@ -9,10 +9,11 @@ from front_service.described.common import (
     IF_NONE_MATCH,
     JOB_ID,
     LOCATION,
+    RATE_LIMITS,
     RETRY_AFTER,
 )
 from front_service.described.models import JobPage, JobStatus, ReadToken, Result, Ticket
-from front_service.described.operation import Answer, Body, Header, Operation, Parameter, Scope
+from front_service.described.operation import Answer, Body, Header, Operation, Parameter
 from front_service.refusals import TooSlow
 from front_service.tokens import TokenRequest
 from shared.contract import headers
@@ -25,6 +26,7 @@ from shared.contract.errors import (
     NoResult,
     NotReplayable,
     NotUnique,
+    OverQuota,
     TooLarge,
     Unavailable,
     Undecided,
@@ -66,7 +68,6 @@ SUBMIT: Final = Operation(
     "and in full, with `422`; then nothing was kept. The body is taken for JSON also without "
     "`Content-Type`, or as `text/plain`.",
     tag="submit",
-    scope=Scope.SUBMIT,
     for_each_job_type=True,
     parameters=(
         IDEMPOTENCY,
@@ -89,7 +90,10 @@ SUBMIT: Final = Operation(
             status=202,
             text="Accepted and durable.",
             content={_JSON: Ticket},
-            headers=(LOCATION, replace(RETRY_AFTER, always=True), _APPLIED, REPLAYED),
+            headers=(
+                *(LOCATION, replace(RETRY_AFTER, always=True), _APPLIED, REPLAYED),
+                *RATE_LIMITS,
+            ),
             links={
                 "status": {"operationId": "getJob", **_ID_OF_THE_ANSWER},
                 "cancel": {"operationId": "deleteJob", **_ID_OF_THE_ANSWER},
@@ -102,13 +106,12 @@ SUBMIT: Final = Operation(
             status=200,
             text="Accepted, and ended within the time that `Prefer: wait` allowed.",
             content={_JSON: JobStatus},
-            headers=(LOCATION, replace(_APPLIED, always=True), REPLAYED),
+            headers=(LOCATION, replace(_APPLIED, always=True), REPLAYED, *RATE_LIMITS),
         ),
     ),
     refusals=(
         *(Undecided, TooLarge, TooSlow, UnsupportedMedia, Invalid, IdempotencyMismatch),
-        NotUnique,
-        Unavailable,
+        *(NotUnique, OverQuota, Unavailable),
     ),
 )
 
@@ -118,7 +121,6 @@ JOB: Final = Operation(
     text="The same as `/api/{collection}/status/{id}`. With `wait` the answer is held until "
     "there is an event past `after` (without it: past this moment), or until time is up.",
     tag="jobs",
-    scope=Scope.READ,
     parameters=(
         JOB_ID,
         Parameter(
@@ -158,7 +160,6 @@ RESULT: Final = Operation(
     summary="Result of a completed job",
     text="However large it is. Files in it are links to `/api/blobs/{id}`.",
     tag="jobs",
-    scope=Scope.READ,
     parameters=(JOB_ID,),
     answers=(Answer(status=200, text="The result.", content={_JSON: Result}),),
     refusals=(*_OF_A_JOB, NoResult),
@@ -170,7 +171,6 @@ CANCEL: Final = Operation(
     text="One that has not begun never runs. One that runs is told to stop, and killed if it "
     "does not. Asking again changes nothing.",
     tag="jobs",
-    scope=Scope.CANCEL,
     parameters=(JOB_ID,),
     answers=(
         Answer(status=200, text="It is cancelled.", content={_JSON: JobStatus}),
@@ -189,7 +189,6 @@ REPLAY: Final = Operation(
     text="One that failed, was cancelled or expired. It keeps its id, its key and its place "
     "in the history.",
     tag="jobs",
-    scope=Scope.OPERATE,
     parameters=(JOB_ID,),
     answers=(Answer(status=202, text="It will run again.", content={_JSON: JobStatus}),),
     refusals=(*_OF_A_JOB, NotReplayable, NotUnique),
@@ -200,7 +199,6 @@ RELEASE: Final = Operation(
     summary="Free the ordering key that a failed job holds",
     text="Of a type whose keys stop at a failure. The job stays as it is; the next one goes on.",
     tag="jobs",
-    scope=Scope.OPERATE,
     parameters=(JOB_ID,),
     answers=(Answer(status=200, text="The key is free.", content={_JSON: JobStatus}),),
     refusals=(*_OF_A_JOB, HoldsNoKey),
@@ -213,7 +211,6 @@ TOKENS: Final = Operation(
     "the streams of this job and nothing else, cannot be taken back, and lives for 15 minutes at "
     "the most.",
     tag="streams",
-    scope=Scope.READ,
     parameters=(JOB_ID,),
     body=Body(text="How long it lives.", content={_JSON: TokenRequest}, required=False),
     answers=(Answer(status=201, text="The token.", content={_JSON: ReadToken}),),
@@ -225,7 +222,6 @@ LIST: Final = Operation(
     summary="List jobs, newest first",
     text="All filters must match. A parameter that is not listed here is refused.",
     tag="jobs",
-    scope=Scope.READ,
     parameters=(
         Parameter(
             name="status",

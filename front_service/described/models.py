@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from shared.contract.access import Scope
 from shared.contract.jobs import Priority
 from shared.contract.states import State, Status
 
@@ -289,6 +290,10 @@ class Problem(Document):
     job_id: UUID | None = Field(None, description="with code not_unique: who holds the key")
     status_url: str | None = None
     links: dict[str, str] | None = Field(None, alias="_links")
+    scope: Scope | None = Field(None, description="with code out_of_scope: what it takes")
+    policy: Literal["submits", "queued", "streams"] | None = Field(
+        None, description="with code over_quota: which limit of the tenant was reached"
+    )
     job: JobStatus | None = Field(None, description="where the state of the job is the reason")
 
 

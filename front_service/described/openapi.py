@@ -14,6 +14,7 @@ from front_service.described.models import Problem
 from front_service.described.operation import Answer, Described, Header, Operation, Parameter
 from front_service.described.schemas import Schemas
 from front_service.refusals import NoSuchPlace
+from shared.contract.access import Scope
 from shared.contract.errors import UketsukeError
 from shared.contract.job_types import Catalogue, JobType
 
@@ -65,16 +66,18 @@ class OpenApi:
         """Give the route's paths, each with its description: one, or one for each job type."""
         operation, path = route.operation, route.path
         if not operation.for_each_job_type:
-            yield path, self._operation(operation, path)
+            yield path, self._operation(operation, path, route.needs)
             return
         for job_type in self._catalogue.values():
             place = path.replace("{collection}", job_type.collection)
             place = place.replace("{action}", job_type.action)
-            yield place, self._submit(operation, place, job_type)
+            yield place, self._submit(operation, place, route.needs, job_type)
 
-    def _submit(self, operation: Operation, path: str, job_type: JobType) -> dict[str, Any]:
+    def _submit(
+        self, operation: Operation, path: str, needs: Scope | None, job_type: JobType
+    ) -> dict[str, Any]:
         body, result = self._schemas.of_job_type(job_type)
-        written = self._operation(operation, path)
+        written = self._operation(operation, path, needs)
         about = [job_type.description, operation.text]
         content: dict[str, Any] = {"application/json": {"schema": body}}
         if "file-reference" in repr(self._schemas.components[f"{job_type.name}.submit"]):
@@ -94,15 +97,15 @@ class OpenApi:
             }
         return written
 
-    def _operation(self, operation: Operation, path: str) -> dict[str, Any]:
+    def _operation(self, operation: Operation, path: str, needs: Scope | None) -> dict[str, Any]:
         written: dict[str, Any] = {
             "operationId": operation.name,
             "summary": operation.summary,
             "description": operation.text,
             "tags": [operation.tag],
             "parameters": [_parameter(one) for one in self._parameters(operation, path)],
-            "responses": self._answers(operation, path),
-            "security": [] if operation.scope is None else [{_BEARER: [operation.scope]}, {}],
+            "responses": self._answers(operation, path, needs),
+            "security": [] if needs is None else [{_BEARER: [needs]}, {}],
         }
         if operation.body is not None:
             written["requestBody"] = {
@@ -121,10 +124,12 @@ class OpenApi:
             raise ValueError(f"{operation.name}: {path} and its description name other parameters")
         yield from (*operation.parameters, *common.ON_ANY_REQUEST)
 
-    def _answers(self, operation: Operation, path: str) -> dict[str, Any]:
+    def _answers(self, operation: Operation, path: str, needs: Scope | None) -> dict[str, Any]:
         written = {str(answer.status): self._answer(answer) for answer in operation.answers}
         refusals: dict[int, dict[str, type[UketsukeError]]] = {}
         anywhere = common.ANY_ROUTE_REFUSES
+        if needs is not None:
+            anywhere += common.ENTRANCE_REFUSES
         if _IN_PATH.search(path):
             anywhere += (NoSuchPlace,)  # for braces, which fill no place
         for error in (*operation.refusals, *anywhere):

@@ -5,7 +5,7 @@ from typing import Final
 
 from front_service.described.jobs import LIST
 from front_service.described.models import JobTypes, Stats
-from front_service.described.operation import Answer, Body, Operation, Scope
+from front_service.described.operation import Answer, Body, Operation
 from front_service.refusals import TooSlow
 from shared.contract.errors import Invalid, TooLarge, Unavailable, UnsupportedMedia
 from shared.contract.operating import BulkAnswer, BulkRequest
@@ -25,7 +25,6 @@ STATS: Final = Operation(
     summary="What waits and what runs",
     text="Counted by type, pool and ordering key, a few seconds old at the most times.",
     tag="operate",
-    scope=Scope.READ,
     answers=(Answer(status=200, text="The counts.", content={_JSON: Stats}),),
     refusals=(Unavailable,),
 )
@@ -35,7 +34,6 @@ JOB_TYPES: Final = Operation(
     summary="The job types, their schemas, and whether they could be run now",
     text="A type is available while a worker lives that has a handler for it and what that needs.",
     tag="operate",
-    scope=Scope.READ,
     answers=(Answer(status=200, text="All of them.", content={_JSON: JobTypes}),),
     refusals=(Unavailable,),
 )
@@ -47,7 +45,6 @@ BULK: Final = Operation(
     "for some seconds: unless `isComplete`, go on with `nextCursor` and the same `asOf`, which "
     "also makes a repeat harmless.",
     tag="operate",
-    scope=Scope.OPERATE,
     body=Body(text="What to do, and to which jobs.", content={_JSON: BulkRequest}),
     answers=(Answer(status=200, text="What was done.", content={_JSON: BulkAnswer}),),
     refusals=(TooLarge, TooSlow, UnsupportedMedia, Invalid, Unavailable),

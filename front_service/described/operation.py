@@ -2,25 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
+from shared.contract.access import Scope
 from shared.contract.errors import UketsukeError
 
 Schema = Mapping[str, Any]
 Content = Mapping[str, Schema | type[BaseModel]]
 """By media type: a JSON Schema, or the model that has one; an empty one: these are just bytes."""
-
-
-class Scope(StrEnum):
-    """What a caller must be allowed to do."""
-
-    SUBMIT = "submit"
-    READ = "read"
-    CANCEL = "cancel"
-    OPERATE = "operate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +81,7 @@ class Operation:
     """One route. What any route may answer (see ``openapi``) need not be said again.
 
     *refusals* are the errors that its handler raises. With *for_each_job_type* the path is
-    written out for each of them, with its request model as the body. Without *scope* anybody
-    may call it.
+    written out for each of them, with its request model as the body.
     """
 
     name: str
@@ -99,7 +89,6 @@ class Operation:
     text: str
     tag: str
     answers: tuple[Answer, ...]
-    scope: Scope | None = None
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     refusals: tuple[type[UketsukeError], ...] = ()
@@ -115,6 +104,10 @@ class Described(Protocol):
 
     @property
     def path(self) -> str: ...
+
+    @property
+    def needs(self) -> Scope | None:
+        """The scope of its callers; ``None``: anybody may call it."""
 
     @property
     def operation(self) -> Operation: ...

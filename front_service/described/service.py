@@ -5,6 +5,7 @@ from typing import Final
 from front_service.described.common import ETAG, IF_NONE_MATCH
 from front_service.described.models import Alive, Readiness
 from front_service.described.operation import Answer, Operation, Parameter
+from front_service.refusals import NoSuchPlace
 
 _JSON: Final = "application/json"
 
@@ -39,9 +40,11 @@ READYZ: Final = Operation(
 METRICS: Final = Operation(
     name="metrics",
     summary="Figures for Prometheus",
-    text="In the text format of Prometheus.",
+    text="In the text format of Prometheus. They may be served on a port of their own: then there "
+    "is nothing here.",
     tag="service",
     answers=(Answer(status=200, text="Figures.", content={"text/plain": {"type": "string"}}),),
+    refusals=(NoSuchPlace,),
 )
 
 OPENAPI: Final = Operation(

@@ -10,7 +10,6 @@ from front_service.described.operation import (
     Message,
     Operation,
     Parameter,
-    Scope,
 )
 from front_service.push.commands import Cancel, SocketError, SocketNotice, Subscribe, Unsubscribe
 from front_service.refusals import BadToken, NoUpgrade
@@ -40,7 +39,6 @@ SOCKET: Final = Operation(
     "with `after`. 4401: the token has expired. The subprotocol, if any, is `uketsuke.v1`; a "
     "token may stand beside it.",
     tag="streams",
-    scope=Scope.READ,
     parameters=(JOB_ID, AFTER, TOKEN),
     answers=(Answer(status=101, text="It is a WebSocket from here on."),),
     refusals=(*_OF_A_JOB, Refusal, NoUpgrade, BadToken, OverQuota),
@@ -61,7 +59,6 @@ EVENTS: Final = Operation(
     "stored events only. Ends after the final event; asked again then, it answers 204, after "
     "which no `EventSource` comes back.",
     tag="streams",
-    scope=Scope.READ,
     parameters=(
         JOB_ID,
         AFTER,
@@ -97,7 +94,6 @@ MANY: Final = Operation(
     text="Say which with `subscribe`, by id or by a tag; 100 at a time. The socket stays open "
     "until you leave, or with 1012 until this replica does.",
     tag="streams",
-    scope=Scope.READ,
     parameters=(TOKEN,),
     answers=(Answer(status=101, text="It is a WebSocket from here on."),),
     refusals=(Unavailable, Refusal, NoUpgrade, BadToken, OverQuota),

@@ -13,8 +13,8 @@ from aiohttp.typedefs import Handler, Middleware
 from front_service.api.answers import problem
 from front_service.heads import Heads
 from front_service.health import Readiness
-from front_service.identity import Doorkeeper
-from front_service.keys import MARKS, PRINCIPAL, TRACK_ID
+from front_service.keys import MARKS, TRACK_ID
+from front_service.middleware.entrance import Entrance
 from front_service.middleware.forms import check_form
 from front_service.middleware.origins import is_preflight, preflight, readable_by
 from front_service.refusals import Bug, Misframed, NoSuchPlace, WrongMethod
@@ -28,7 +28,11 @@ log: Final = structlog.get_logger()
 
 
 def edge(
-    doorkeeper: Doorkeeper, heads: Heads, readiness: Readiness, metrics: FrontMetrics
+    entrance: Entrance,
+    *,
+    heads: Heads,
+    readiness: Readiness,
+    metrics: FrontMetrics,
 ) -> Middleware:
     """Make the one middleware of the application."""
 
@@ -49,10 +53,12 @@ def edge(
         try:
             check_form(request)
             origin = given.get(hdrs.ORIGIN)
-            request[PRINCIPAL] = doorkeeper.admit(given.get(hdrs.HOST), origin)
+            entrance.check_page(request)
             if origin is not None:
                 marks |= readable_by(origin)
-            response = preflight() if is_preflight(request) else await handler(request)
+            response = (
+                preflight() if is_preflight(request) else await entrance.pass_by(request, handler)
+            )
         except UketsukeError as error:
             response = refuse(request, error)
         except web.HTTPException as error:

@@ -13,6 +13,7 @@ _MAY_SEND: Final = (
 )
 _MAY_READ: Final = (
     "Content-Disposition, Content-Range, ETag, Location, Preference-Applied, Retry-After, "
+    "RateLimit, RateLimit-Policy, WWW-Authenticate, "
     f"{headers.IDEMPOTENT_REPLAYED}, {headers.TRACK_ID}"
 )
 _REMEMBER: Final = "600"  # seconds that a browser need not ask again

@@ -56,10 +56,9 @@ class Watcher:
 
 
 class Watched:
-    """A job that somebody watches."""
+    """A job that somebody of one tenant watches."""
 
-    def __init__(self, tenant: TenantId, now: float) -> None:
-        self.tenant = tenant
+    def __init__(self, now: float) -> None:
         self.watchers: set[Watcher] = set()
         self.sequence = 0  # events up to here were handed out
         self.looked_at = now
@@ -67,7 +66,7 @@ class Watched:
 
 class Hub:
     def __init__(self) -> None:
-        self._jobs: dict[JobId, Watched] = {}
+        self._jobs: dict[JobId, dict[TenantId, Watched]] = {}  # a stranger's place is his own
         self._is_draining = False
         self._goodbye = asyncio.Event()
 
@@ -77,31 +76,38 @@ class Hub:
         if self._is_draining:
             raise Draining
         watcher = Watcher(tenant, job_id)
-        watched = self._jobs.setdefault(job_id, Watched(tenant, now))
+        places = self._jobs.setdefault(job_id, {})
+        watched = places.setdefault(tenant, Watched(now))
         watched.watchers.add(watcher)
         try:
             yield watcher
         finally:
             watched.watchers.discard(watcher)
             if not watched.watchers:
+                places.pop(tenant, None)
+            if not places:
                 self._jobs.pop(job_id, None)
 
-    def get(self, job_id: JobId) -> Watched | None:
-        return self._jobs.get(job_id)
+    def get(self, tenant: TenantId, job_id: JobId) -> Watched | None:
+        return self._jobs.get(job_id, {}).get(tenant)
+
+    def is_waited_for(self, job_id: JobId, sequence: int) -> bool:
+        """Whether somebody watches the job and may not have heard of its event *sequence*."""
+        places = self._jobs.get(job_id)
+        return places is not None and any(one.sequence <= sequence for one in places.values())
 
     def places(self, job_ids: Iterable[JobId], now: float) -> dict[tuple[TenantId, JobId], int]:
         """Say from which number on each of *job_ids* is to be read; it is about to be."""
         places = {}
         for job_id in job_ids:
-            watched = self._jobs.get(job_id)
-            if watched is not None:
+            for tenant, watched in self._jobs.get(job_id, {}).items():
                 watched.looked_at = now
-                places[watched.tenant, job_id] = watched.sequence
+                places[tenant, job_id] = watched.sequence
         return places
 
     def hand_out(self, look: Look) -> None:
-        """Offer *look* to everybody who watches its job."""
-        watched = self._jobs.get(look.job.id)
+        """Offer *look* to everybody of its tenant who watches its job."""
+        watched = self.get(look.job.tenant, look.job.id)
         if watched is None:
             return
         if look.events:
@@ -119,13 +125,17 @@ class Hub:
 
     def silent_since(self, moment: float) -> list[JobId]:
         """List the watched jobs that nobody has looked at since *moment*."""
-        return [job_id for job_id, one in self._jobs.items() if one.looked_at <= moment]
+        return [
+            job_id
+            for job_id, places in self._jobs.items()
+            if any(one.looked_at <= moment for one in places.values())
+        ]
 
     def drain(self) -> None:
         """Wake every watcher with ``Draining``, and take no more."""
         self._is_draining = True
         self._goodbye.set()
-        for watched in self._jobs.values():
+        for watched in self._all():
             for watcher in watched.watchers:
                 watcher.drain()
 
@@ -138,5 +148,8 @@ class Hub:
         await self._goodbye.wait()
         raise Draining
 
+    def _all(self) -> Iterator[Watched]:
+        return (watched for places in self._jobs.values() for watched in places.values())
+
     def __len__(self) -> int:
-        return sum(len(watched.watchers) for watched in self._jobs.values())
+        return sum(len(watched.watchers) for watched in self._all())

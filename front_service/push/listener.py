@@ -47,8 +47,7 @@ class Listener:
         if not self._hub.is_watching:  # most often nobody does: reading it would be all the cost
             return
         for news in decode_news(body):
-            watched = self._hub.get(news.job_id)
-            if watched is not None and news.sequence >= watched.sequence:
+            if self._hub.is_waited_for(news.job_id, news.sequence):
                 self._want((news.job_id,))
 
     def reconnected(self) -> None:
@@ -96,6 +95,6 @@ class Listener:
     def _hand_out(self, found: Mapping[JobId, tuple[JobView, list[JobEvent]]]) -> None:
         for job_id, (job, events) in found.items():
             self._hub.hand_out(Look(job, events))
-            watched = self._hub.get(job_id)
+            watched = self._hub.get(job.tenant, job_id)
             if watched is not None and watched.sequence < job.sequence:
                 self._want((job_id,))  # it went on between the two halves of the question

@@ -51,7 +51,7 @@ async def _both(request: web.Request, line: Socket, reader: Reader) -> None:
         subscriptions = Subscriptions(
             tenant=reader.tenant,
             streams=app[STREAMS],
-            control=app[CONTROL] if reader.only is None else None,
+            control=app[CONTROL] if reader.may_cancel else None,
             send=line.send,
             tasks=tasks,
             check=reader.check,

@@ -8,8 +8,9 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from front_service.keys import PRINCIPAL, TOKENS
+from front_service.keys import GRANT, PRINCIPAL, TOKENS
 from front_service.tokens import MARK
+from shared.contract.access import Scope
 from shared.contract.errors import Malformed, UnknownJob
 from shared.contract.ids import JobId, TenantId
 
@@ -24,6 +25,7 @@ class Reader:
     tenant: TenantId
     only: JobId | None = None
     until: float | None = None
+    may_cancel: bool = False
     protocols: tuple[str, ...] = ()  # what to answer an upgrade with
 
     def check(self, job_id: str) -> None:
@@ -36,19 +38,16 @@ class Reader:
 def reading(request: web.Request) -> Iterator[Reader]:
     """Say who reads, and count it as a stream of its token while inside.
 
-    Raises ``BadToken``, ``OverQuota``, or ``Malformed`` for a subprotocol that nobody speaks.
+    Raises ``OverQuota``, or ``Malformed`` for a subprotocol that nobody speaks.
     """
-    offered = _offered(request)
-    told = request.query.getall("token", [])
-    told += [protocol for protocol in offered if protocol.startswith(MARK)]
-    protocols = _answer(offered)
-    if len(told) > 1:
-        raise Malformed("One token is enough.")
-    if not told:
-        yield Reader(tenant=request[PRINCIPAL].tenant, protocols=protocols)
+    protocols = _answer(_offered(request))
+    grant = request.get(GRANT)
+    if grant is None:
+        principal = request[PRINCIPAL]
+        may_cancel = Scope.CANCEL in principal.scopes
+        yield Reader(tenant=principal.tenant, may_cancel=may_cancel, protocols=protocols)
         return
     tokens = request.app[TOKENS]
-    grant = tokens.read(told[0])
     with tokens.stream(grant):
         yield Reader(
             tenant=grant.tenant,
@@ -56,6 +55,15 @@ def reading(request: web.Request) -> Iterator[Reader]:
             until=asyncio.get_running_loop().time() + tokens.seconds_left(grant),
             protocols=protocols,
         )
+
+
+def token_of(request: web.Request) -> str | None:
+    """Read the token that *request* shows, if any; raise ``Malformed`` for more than one."""
+    told = request.query.getall("token", [])
+    told += [protocol for protocol in _offered(request) if protocol.startswith(MARK)]
+    if len(told) > 1:
+        raise Malformed("One token is enough.")
+    return told[0] if told else None
 
 
 def _offered(request: web.Request) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Final
 from aiohttp import WSMessage, WSMsgType, web
 
 from front_service.connection import Connection
+from front_service.keys import SEAT
 from front_service.push.pace import Pace
 
 LARGEST_MESSAGE: Final = 65_536
@@ -34,7 +35,7 @@ _UNSUPPORTED: Final = 1003
 _POLICY: Final = 1008
 INTERNAL: Final = 1011
 GONE: Final = 4410
-EXPIRED: Final = 4401
+EXPIRED: Final = 4401  # what let the caller in, be it a token or a key, does not any more
 _TOO_SLOW: Final = 4408
 
 
@@ -79,6 +80,8 @@ class Socket:
         accepted = cls(response, transport)
         if isinstance(request.protocol, Connection):
             request.protocol.on_bad_frames(flood=accepted.flooded, unmasked=accepted.unmasked)
+        if (seat := request.get(SEAT)) is not None:
+            seat.on_end(accepted.dismissed)
         return accepted
 
     @property
@@ -122,6 +125,10 @@ class Socket:
     def unmasked(self) -> None:
         """Send a peer away that is no client: proxies could be made to read its frames as HTTP."""
         self._sending_away = asyncio.create_task(self.close(_BROKEN, b"no mask"))
+
+    def dismissed(self) -> None:
+        """Send a peer away whose key has ended; with another one it can resume."""
+        self._sending_away = asyncio.create_task(self.close(EXPIRED, b"key has ended"))
 
     async def hear(self, take: Take | None = None) -> None:
         """Hand what the peer says to *take* until we close; raise ``PeerLost`` when it is gone.

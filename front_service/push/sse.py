@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from front_service.keys import MARKS, STREAMS
+from front_service.keys import MARKS, SEAT, STREAMS
 from front_service.push.hub import Draining
 from front_service.push.reader import reading
 from front_service.push.socket import cut, shrink
@@ -58,6 +58,8 @@ async def _begin(request: web.Request) -> web.StreamResponse:
     )
     if request.transport is not None:
         shrink(request.transport)
+        if (seat := request.get(SEAT)) is not None:
+            seat.on_end(request.transport.close)  # the client dials again, and is told why
     await response.prepare(request)
     return response
 

@@ -176,7 +176,7 @@ class Subscriptions:
 
     async def _cancelled(self, text: str) -> JobView:
         if self._control is None:
-            raise Forbidden("A read token cancels nothing.")
+            raise Forbidden("This caller may not cancel.")
         return await self._control.cancel(self._tenant, text, collection=None)
 
     async def _notice(

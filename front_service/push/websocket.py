@@ -33,8 +33,8 @@ async def watch(request: web.Request) -> web.StreamResponse:
 
 async def stream_frames(request: web.Request, streams: OpensStreams) -> web.StreamResponse:
     """Tell what *streams* has of what the address names."""
-    check_upgrade(request)
     after, job_id = read_after(request.query.get("after")), request.match_info["id"]
+    check_upgrade(request)
     try:
         with reading(request) as reader:
             reader.check(job_id)

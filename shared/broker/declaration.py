@@ -37,7 +37,6 @@ async def declare_queue(channel: Channel, queue: Queue, *, passive: bool = False
         queue.name,
         durable=not queue.exclusive,
         exclusive=queue.exclusive,
-        auto_delete=queue.auto_delete,
         passive=passive,
         arguments=dict(queue.arguments),
     )

@@ -70,10 +70,10 @@ class EarlyOutlet:
 class EarlySource:
     """Hears early knocks of the pools of *routes*; `heard` holds the last of them."""
 
-    def __init__(self, routes: Collection[str], *, news: asyncio.Event) -> None:
+    def __init__(self, routes: Collection[str], *, news: asyncio.Event, declare: bool) -> None:
         self.heard: deque[Heard] = deque(maxlen=_MOST_HEARD)
         self._pools = sorted({pool_of(route) for route in routes})
-        self._news = news
+        self._news, self._declares = news, declare
         self._channel: Channel | None = None
 
     async def attend(self, link: Link, connection: AbstractConnection) -> None:
@@ -103,7 +103,8 @@ class EarlySource:
         channel = await open_channel(link, connection, confirms=False, vital=False)
         for pool in self._pools:
             queue = early_queue(pool)
-            await declare_queue(channel, queue)
+            if self._declares:
+                await declare_queue(channel, queue)
             await channel.basic_consume(queue.name, self._arrived, no_ack=True)
         return channel
 

@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractConnection
 
 from shared.broker.connection import Link
 from shared.broker.declaration import declare
-from shared.broker.topology import EVENTS, Topology, job_topology, pool_queues
+from shared.broker.topology import EVENTS, Topology, early_queue, job_topology, pool_queues
 from shared.runtime.catalogue import load_job_types
 from shared.runtime.logs import configure
 from shared.runtime.settings import BadSettings, TopologySettings, read_settings
@@ -28,9 +28,12 @@ class NotProvided(Exception):
 
 async def provide(url: str, pools: Iterable[str], *, patience: float = _PATIENCE) -> list[str]:
     """Make what is missing and answer the names of all queues, or raise ``NotProvided``."""
-    routes = [queue.name for pool in pools for queue in pool_queues(pool)]
-    wanted = job_topology(routes)
-    topology = Topology(exchanges=(*wanted.exchanges, EVENTS), queues=wanted.queues)
+    pools = tuple(pools)
+    wanted = job_topology([queue.name for pool in pools for queue in pool_queues(pool)])
+    topology = Topology(
+        exchanges=(*wanted.exchanges, EVENTS),
+        queues=(*wanted.queues, *(early_queue(pool) for pool in pools)),
+    )
 
     async def set_up(link: Link, connection: AbstractConnection) -> None:
         await declare(link, connection, topology)

@@ -55,7 +55,7 @@ class Subscriber:
         self.waiting: Mapping[str, deque[Delivery]] = {
             route: source.waiting for route, source in self._sources.items()
         }
-        self._early = EarlySource(routes, news=self.news)
+        self._early = EarlySource(routes, news=self.news, declare=declare)
         self.early = self._early.heard
         self._topology = job_topology(routes)
         self._declares = declare

@@ -40,7 +40,6 @@ class Queue:
     exchange: str
     key: str
     exclusive: bool = False  # dies with its connection; any other queue is durable
-    auto_delete: bool = False  # dies with its last consumer
     arguments: Mapping[str, Argument] = field(default_factory=dict)
 
 
@@ -124,7 +123,6 @@ def early_queue(pool: str) -> Queue:
         name=name,
         exchange=JOBS.name,
         key=name,
-        auto_delete=True,
         arguments={
             "x-queue-type": "classic",
             "x-max-length": 64,

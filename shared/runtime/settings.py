@@ -176,6 +176,28 @@ class FrontSettings(CommonSettings):
     )
     burst: int = Field(default=100, ge=1, description="submits at once after a pause, under a rate")
     status_redirect: bool = Field(default=False, description="303 to the result once completed")
+    auth: Literal["auto", "required"] = Field(
+        default="auto",
+        description="required: every caller shows a key; auto: as soon as there is a key",
+    )
+    oidc_issuer: str | None = Field(
+        default=None, description="whose tokens (JWT) are taken beside keys; needs the extra oidc"
+    )
+    oidc_audience: str | None = Field(default=None, description="for whom its tokens must be")
+    oidc_keys_url: str | None = Field(
+        default=None, description="of its JWKS; else what its discovery document names"
+    )
+    oidc_algorithms: Listed = Field(
+        default=("RS256", "ES256"), min_length=1, description="of signatures that are taken"
+    )
+    oidc_tenant_claim: str = "tenant"
+    oidc_tenant: str | None = Field(
+        default=None, description="the tenant of all its tokens, instead of a claim"
+    )
+    oidc_scope_claim: str = "scope"
+    oidc_scope_prefix: str = Field(
+        default="", description="of the scopes that are ours, as uketsuke: in uketsuke:read"
+    )
     allow_anonymous: bool = Field(default=False, description="take callers beyond loopback")
     allowed_origins: Listed = ()
     token_keys: Secrets = Field(

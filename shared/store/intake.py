@@ -24,12 +24,12 @@ from shared.runtime.batching import Batcher
 from shared.store.admitting import Spoilt, decide, insert, is_plain, knock
 from shared.store.batch_rows import closed, left_by
 from shared.store.batches import Admitted
+from shared.store.forgetting import forget_jobs
 from shared.store.jams import Jams, lane_of, parted
 from shared.store.names import reclaimed
 from shared.store.pool import Busy, Connection, Locked, Pool, Rejected
 from shared.store.rows import OutboxRow
 from shared.store.sql import statement
-from shared.store.upkeep import forget_jobs
 
 _MOST: Final = 128
 """Submissions of one commit: more would only make the first of them wait longer."""

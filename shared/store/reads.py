@@ -68,7 +68,9 @@ class Reads:
         ids = [job_id for _, job_id in wanted]
         tenants = [tenant for tenant, _ in wanted]
         async with self._pool.connection() as connection:
-            events = await connection.fetch(statement("history"), ids, list(wanted.values()))
+            events = await connection.fetch(
+                statement("history"), tenants, ids, list(wanted.values())
+            )
             rows = await connection.fetch(statement("job_batch"), tenants, ids, MOST_INLINE)
         views = {row["id"]: (job_view(row), list[JobEvent]()) for row in rows}
         for event in events:

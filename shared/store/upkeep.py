@@ -16,6 +16,7 @@ from shared.contract.events import News
 from shared.contract.ids import BatchId, BlobId, JobId, TrackId
 from shared.contract.states import State
 from shared.store.batch_rows import START, closed, left_by
+from shared.store.forgetting import forget_jobs
 from shared.store.pool import Busy, Connection, Pool
 from shared.store.rows import OutboxRow, outbox_row
 from shared.store.sql import statement
@@ -158,22 +159,6 @@ class UpkeepStore:
             return []
         rows = await connection.fetch(statement("knock"), list(job_ids), self._head_start)
         return [outbox_row(row) for row in rows]
-
-
-async def forget_jobs(connection: "Connection[Any]", ids: Sequence[JobId]) -> int:
-    """Clean *ids* up, and with the last job of a key its head: nobody would come back for it.
-
-    The keys are held, or two replicas with a job each of one key would leave its head to the other.
-    """
-    await connection.execute(statement("names_of"), ids)
-    await connection.execute(statement("lock"), ids)
-    gone = await connection.fetch(statement("forget"), ids)
-    lanes = [(row["tenant"], row["key"]) for row in gone if row["key"] is not None]
-    if lanes:
-        await connection.fetch(statement("forget_heads"), *map(list, zip(*lanes, strict=True)))
-    if gone:
-        await connection.execute(statement("drop_names"), [row["id"] for row in gone])
-    return len(gone)
 
 
 async def _come_due(connection: "Connection[Any]", ids: Sequence[JobId]) -> list[asyncpg.Record]:

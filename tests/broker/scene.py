@@ -13,7 +13,7 @@ from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.channel import Channel
 
 from shared.broker.connection import Link, underlay
-from shared.broker.topology import DEAD_QUEUE, pool_queues, route
+from shared.broker.topology import DEAD_QUEUE, early_queue, pool_queues, route
 
 
 class Linked(Protocol):
@@ -120,7 +120,7 @@ class Yard:
                     return message
 
     async def close(self) -> None:
-        for queue in pool_queues(self.pool):
+        for queue in (*pool_queues(self.pool), early_queue(self.pool)):
             await self.delete(queue.name)
         if self._connection is not None:
             await self._connection.close()

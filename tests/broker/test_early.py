@@ -45,12 +45,25 @@ async def test_an_early_knock_that_nobody_hears_is_gone(yard: Yard) -> None:
             assert list(subscriber.early) == [("8", b"second")]
 
 
-async def test_the_queue_of_early_knocks_goes_with_its_last_listener(yard: Yard) -> None:
-    """It is no use to anybody without."""
-    async with running(a_subscriber(yard)):
-        pass
+async def test_early_knocks_are_heard_where_others_made_the_queue(yard: Yard) -> None:
+    """With few rights a worker makes nothing; where nobody made it, only real knocks come."""
+    routes = {yard.route: 4}
+    async with running(a_publisher(yard)) as publisher:
+        modest = Subscriber(yard.url, name="back", routes=routes, declare=False, look_every=0.05)
+        async with running(modest):
+            await publisher.knock(yard.route, b"real", message_id="7")
+            await until(lambda: modest.waiting[yard.route])
+            assert not await yard.is_there(early_name(yard.route))
+            async with running(a_subscriber(yard)):
+                pass  # it makes the queue
+            await until(lambda: is_listening(modest))
+            await publisher.knock_early(yard.route, b"{}", message_id="8")
+            await until(lambda: modest.early)
 
-    assert not await yard.is_there(early_name(yard.route))
+
+def is_listening(subscriber: Subscriber) -> bool:
+    channel = subscriber._early._channel
+    return channel is not None and not channel.is_closed
 
 
 async def test_a_listener_hears_again_after_its_connection_was_lost(yard: Yard) -> None:
@@ -99,4 +112,4 @@ async def test_a_listener_that_pauses_hears_no_more(yard: Yard) -> None:
         await subscriber.pause()
 
         assert not subscriber.early
-        assert not await yard.is_there(early_name(yard.route))
+        assert subscriber._early._channel is None

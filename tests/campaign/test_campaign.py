@@ -22,7 +22,7 @@ from tests.support.callers import quantile
 from tests.support.house import House, open_house
 from tests.support.small_disk import open_small_disk
 
-pytestmark = [pytest.mark.faults, pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.servers, pytest.mark.timeout(1200)]
 
 _SUBMITTERS = 6
 

@@ -16,7 +16,7 @@ from front_service.described.common import VERSION
 from front_service.described.jobs import LIST
 from front_service.described.openapi import OpenApi
 from front_service.lookup import read_page
-from front_service.routes import ROUTES
+from front_service.routes import READ, ROUTES
 from shared.contract import errors
 from shared.contract.errors import Malformed, UketsukeError
 from shared.contract.job_types import Catalogue, JobType
@@ -69,13 +69,13 @@ def written_out(path: str) -> list[str]:
 def test_a_route_without_a_description_cannot_be_made() -> None:
     """Nobody has to remember."""
     with pytest.raises(TypeError, match="operation"):
-        get("/api/stats", _never)  # type: ignore[call-arg]
+        get("/api/stats", READ, _never)  # type: ignore[call-arg]
 
 
 def test_a_description_that_does_not_fit_its_path_is_refused() -> None:
     """A place to fill in that nobody explains, or one that is explained and not there."""
     with pytest.raises(ValueError, match="name other parameters"):
-        OpenApi([get("/api/stats/{pool}", _never, LIST)], CATALOGUE).document()
+        OpenApi([get("/api/stats/{pool}", READ, _never, LIST)], CATALOGUE).document()
 
 
 async def _never(_: Any) -> Any:

@@ -12,6 +12,7 @@ import aiohttp
 from front_service.app import Front, Ground, build_front
 from front_service.described.openapi import OpenApi
 from front_service.gate import Gate
+from front_service.identity import ReadsTokens
 from front_service.routes import ROUTES
 from shared.blobs.store import open_blobs
 from shared.contract.errors import Unavailable
@@ -21,7 +22,7 @@ from shared.runtime.serving import serve
 from shared.runtime.settings import FrontSettings
 from tests.front.batches import MemoryBatches
 from tests.front.job_types import CATALOGUE
-from tests.front.memory import Loudspeaker, MemoryPost, MemoryStore
+from tests.front.memory import Loudspeaker, MemoryKeys, MemoryPost, MemoryQuotas, MemoryStore
 from tests.front.operating import MemoryOperating
 from tests.support.conformance import Conformance, watchful
 
@@ -48,6 +49,8 @@ class Desk:
     operating: MemoryOperating
     post: MemoryPost
     air: Loudspeaker
+    keys: MemoryKeys
+    quotas: MemoryQuotas
     front: Front
     session: aiohttp.ClientSession
     stop: asyncio.Event
@@ -78,12 +81,15 @@ async def open_desk(
     *,
     store: MemoryStore | None = None,
     air: Loudspeaker | None = None,
+    tokens: ReadsTokens | None = None,
+    quotas: MemoryQuotas | None = None,
     **values: Any,
 ) -> AsyncIterator[Desk]:
     """Serve a desk; several may share a store and the air."""
     store, post, air = store or MemoryStore(), MemoryPost(), air or Loudspeaker()
     gate = Gate(SystemClock(), lambda: store.waiting, most=1_000)
     batches, operating = MemoryBatches(store), MemoryOperating(store)
+    keys, quotas = MemoryKeys(), quotas or MemoryQuotas()
 
     async def outbox_depth(most: int) -> int:
         if store.is_away:
@@ -103,6 +109,9 @@ async def open_desk(
             fan_out=air,
             blobs=blobs,
             blob_rows=store,
+            key_rows=keys,
+            quota_rows=quotas,
+            tokens=tokens,
             broker_is_up=lambda: post.answer is True,
             outbox_depth=outbox_depth,
             free_connections=lambda: 8,
@@ -125,6 +134,8 @@ async def open_desk(
                 operating=operating,
                 post=post,
                 air=air,
+                keys=keys,
+                quotas=quotas,
                 front=front,
                 session=session,
                 stop=stop,

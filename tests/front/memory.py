@@ -1,9 +1,14 @@
 """A store in memory with the verbs that the front service asks of the real one."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
+from shared.contract.access import EVERYTHING, Scope, digest_of, tenant_id, write_key
 from shared.contract.authoring import Blob
 from shared.contract.errors import (
     Gone,
@@ -19,8 +24,10 @@ from shared.contract.ids import BlobId, JobId, TenantId
 from shared.contract.jobs import Accepted, JobView, OnConflict, Submission
 from shared.contract.states import ENDINGS, MOVES, Move, State
 from shared.contract.status import MOST_INLINE, links
+from shared.store.access import LiveKey
 from shared.store.batches import Admitted
 from shared.store.intake import Changed
+from shared.store.quotas import Grant, Limits, Wish
 from shared.store.reads import Filters
 from shared.store.rows import InLine, OutboxRow
 
@@ -34,7 +41,7 @@ class MemoryStore:
         self.views: dict[JobId, JobView] = {}
         self.events: dict[JobId, list[JobEvent]] = {}
         self.submissions: dict[JobId, Submission] = {}
-        self.tombstones: set[JobId] = set()
+        self.tombstones: set[tuple[TenantId, JobId]] = set()
         self.blobs: dict[BlobId, Blob] = {}
         self.owners: dict[BlobId, TenantId] = {}
         self.keys: dict[tuple[TenantId, str, str], tuple[bytes, JobId]] = {}
@@ -48,7 +55,7 @@ class MemoryStore:
     async def admit(self, submission: Submission) -> Admitted:
         self._answer()
         for blob_id in submission.blobs:
-            if blob_id not in self.blobs:
+            if self.owners.get(blob_id) != submission.tenant:
                 raise Invalid([{"pointer": "", "detail": f"there is no blob {blob_id}"}])
         if (name := submission.idempotency) is not None:
             key = (submission.tenant, name.caller, name.key)
@@ -133,7 +140,7 @@ class MemoryStore:
         if view is not None and view.tenant == tenant:
             too_large = not whole and len(view.result or b"") > MOST_INLINE
             return replace(view, result=None) if too_large else view
-        raise Gone if job_id in self.tombstones else UnknownJob
+        raise Gone if (tenant, job_id) in self.tombstones else UnknownJob
 
     async def history(
         self, wanted: Mapping[tuple[TenantId, JobId], int]
@@ -225,8 +232,7 @@ class MemoryStore:
 
     def forget(self, job_id: JobId) -> None:
         """Do what the sweeper does."""
-        del self.views[job_id]
-        self.tombstones.add(job_id)
+        self.tombstones.add((self.views.pop(job_id).tenant, job_id))
 
     def _answer(self) -> None:
         self.questions += 1
@@ -237,6 +243,101 @@ class MemoryStore:
         """Never the same moment twice, as in a database with microseconds."""
         self._ticks += 1
         return datetime.now(UTC) + timedelta(microseconds=self._ticks)
+
+
+class MemoryKeys:
+    """API keys in memory; *is_away* makes every question fail."""
+
+    def __init__(self) -> None:
+        self.by_digest: dict[bytes, LiveKey] = {}
+        self.was_any = False
+        self.is_away = False
+        self.questions = 0
+        self.noted: list[UUID] = []
+
+    def make(self, tenant: str, *scopes: Scope, name: str = "app") -> str:
+        """Make a key as an administrator does, with all scopes if none is named."""
+        shown = write_key(os.urandom(32))
+        digest = digest_of(shown)
+        assert digest is not None
+        self.by_digest[digest] = LiveKey(
+            id=uuid4(),
+            digest=digest,
+            tenant=tenant_id(tenant),
+            name=name,
+            scopes=frozenset(scopes) or EVERYTHING,
+        )
+        self.was_any = True
+        return shown
+
+    def end(self, shown: str) -> None:
+        """Revoke a key."""
+        digest = digest_of(shown)
+        assert digest is not None
+        del self.by_digest[digest]
+
+    async def live(self, digests: Collection[bytes]) -> list[LiveKey]:
+        self._answer()
+        return [self.by_digest[one] for one in digests if one in self.by_digest]
+
+    async def is_any(self) -> bool:
+        self._answer()
+        return self.was_any
+
+    async def used(self, key_ids: Collection[UUID]) -> None:
+        self.noted += key_ids
+
+    def _answer(self) -> None:
+        self.questions += 1
+        if self.is_away:
+            raise Unavailable("The database does not answer", retry_after=1)
+
+
+class MemoryQuotas:
+    """Limits and rates in memory, for several replicas; *is_away* makes every question fail."""
+
+    def __init__(self) -> None:
+        self.given: dict[TenantId, Limits] = {}
+        self.paid_until: dict[TenantId, float] = {}
+        self.counts: dict[TenantId, int] = {}
+        self.elsewhere: dict[TenantId, int] = {}
+        self.now: Callable[[], float] = time.monotonic
+        self.is_away = False
+        self.questions = 0
+
+    def give(self, tenant: str, **limits: Any) -> None:
+        self.given[tenant_id(tenant)] = Limits(**limits)
+
+    async def limits(self, tenants: Collection[TenantId]) -> dict[TenantId, Limits]:
+        self._answer()
+        return {one: self.given[one] for one in tenants if one in self.given}
+
+    async def take(self, wishes: Sequence[Wish]) -> dict[TenantId, Grant]:
+        self._answer()
+        return {wish.tenant: self._grant(wish) for wish in wishes}
+
+    def _grant(self, wish: Wish) -> Grant:
+        ahead = max(0.0, self.paid_until.get(wish.tenant, 0.0) - self.now())
+        granted = max(0, min(wish.want, int(wish.burst - ahead * wish.rate + 1e-6)))
+        ahead += granted / wish.rate
+        self.paid_until[wish.tenant] = self.now() + ahead
+        return Grant(granted=granted, ahead=ahead)
+
+    async def waiting(self, most: Mapping[TenantId, int]) -> dict[TenantId, int]:
+        self._answer()
+        return {tenant: min(self.counts.get(tenant, 0), top + 1) for tenant, top in most.items()}
+
+    async def streams(self, mine: Mapping[TenantId, int]) -> dict[TenantId, int]:
+        self._answer()
+        return {tenant: self.elsewhere.get(tenant, 0) for tenant in mine}
+
+    async def forget_streams(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        self.questions += 1
+        if self.is_away:
+            raise Unavailable("The database does not answer", retry_after=1)
 
 
 class MemoryPost:

@@ -47,8 +47,8 @@ async def prepare(desk: Desk) -> dict[str, str]:
     waiting, done, gone = [await desk.submit() for _ in range(3)]
     desk.store.move(done, State.RUNNING)
     desk.store.move(done, State.COMPLETED, result=b'{"x":1}')
-    del desk.store.views[gone]
-    desk.store.tombstones.add(gone)
+    view = desk.store.views.pop(gone)
+    desk.store.tombstones.add((view.tenant, gone))
     async with desk.session.post(f"{desk.url}/api/blobs", data=b"0123456789") as response:
         blob = await response.json()
     large = await desk.submit()

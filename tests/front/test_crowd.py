@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from front_service.allowance import Allowance
+from front_service.bucket import Bucket
 from front_service.crowd import Crowd, Full
 
 
@@ -82,20 +82,20 @@ def test_the_count_is_that_of_those_inside(steps: list[tuple[bool, str]]) -> Non
 
 def test_a_burst_is_taken_and_then_a_steady_rate() -> None:
     """After a pause a client may catch up; it is told how long to wait for the next."""
-    allowance = Allowance(rate=2.0, burst=3, now=0.0)
-    assert [allowance.take(0.0) for _ in range(4)] == [0, 0, 0, 1]
+    bucket = Bucket(rate=2.0, burst=3, now=0.0)
+    assert [bucket.take(0.0) for _ in range(4)] == [0, 0, 0, 1]
 
-    assert [allowance.take(0.5), allowance.take(0.5)] == [0, 1]
-    assert [allowance.take(100.0) for _ in range(4)] == [0, 0, 0, 1]
-    assert Allowance(rate=0.1, burst=1, now=0.0).take(0.0) == 0
+    assert [bucket.take(0.5), bucket.take(0.5)] == [0, 1]
+    assert [bucket.take(100.0) for _ in range(4)] == [0, 0, 0, 1]
+    assert Bucket(rate=0.1, burst=1, now=0.0).take(0.0) == 0
 
 
 def test_a_slow_rate_says_how_slow() -> None:
     """Whoever asks sooner only asks again."""
-    allowance = Allowance(rate=0.1, burst=1, now=0.0)
-    assert allowance.take(0.0) == 0
+    bucket = Bucket(rate=0.1, burst=1, now=0.0)
+    assert bucket.take(0.0) == 0
 
-    assert allowance.take(2.0) == 8
+    assert bucket.take(2.0) == 8
 
 
 @given(
@@ -107,10 +107,10 @@ def test_never_more_than_the_rate_and_one_burst(
     rate: float, burst: int, pauses: list[float]
 ) -> None:
     """Over any run of submits, however they come."""
-    allowance, now, taken = Allowance(rate=rate, burst=burst, now=0.0), 0.0, 0
+    bucket, now, taken = Bucket(rate=rate, burst=burst, now=0.0), 0.0, 0
     for pause in pauses:
         now += pause
-        wait = allowance.take(now)
+        wait = bucket.take(now)
         taken += wait == 0
 
         assert wait >= 0
@@ -119,8 +119,8 @@ def test_never_more_than_the_rate_and_one_burst(
 
 def test_a_clock_that_stands_still_gives_nothing_twice() -> None:
     """Nor does one that goes back."""
-    allowance = Allowance(rate=1.0, burst=1, now=5.0)
-    assert allowance.take(5.0) == 0
+    bucket = Bucket(rate=1.0, burst=1, now=5.0)
+    assert bucket.take(5.0) == 0
 
-    assert allowance.take(5.0) == 1
-    assert allowance.take(1.0) == 1
+    assert bucket.take(5.0) == 1
+    assert bucket.take(1.0) == 1

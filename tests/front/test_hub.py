@@ -3,7 +3,8 @@
 import asyncio
 
 from front_service.push import hub as module
-from front_service.push.hub import Watcher
+from front_service.push.hub import Hub, Watcher
+from shared.contract.access import tenant_id
 from shared.contract.ids import THE_TENANT
 from tests.front.test_story import a_look
 from tests.support.builders import a_job_id
@@ -42,3 +43,20 @@ async def test_of_progress_only_the_newest_is_kept() -> None:
         looks, lags = await watcher.take()
 
     assert (looks, lags) == ([newest], False)
+
+
+async def test_i11_a_stranger_who_watches_first_keeps_nothing_from_the_owner() -> None:
+    """Who knows an id may ask for it; the place that gives him must not be the owner's place."""
+    hub, look = Hub(), a_look(1, [1])
+    stranger, job_id = tenant_id("stranger"), look.job.id
+    with (
+        hub.watch(stranger, job_id, 0.0) as his,
+        hub.watch(look.job.tenant, job_id, 0.0) as hers,
+    ):
+        assert set(hub.places([job_id], 0.0)) == {(stranger, job_id), (look.job.tenant, job_id)}
+
+        hub.hand_out(look)
+
+        assert (hers._looks, his._looks) == ([look], [])
+        assert hub.is_waited_for(job_id, 1)
+    assert not hub.is_watching

@@ -12,11 +12,14 @@ async def test_figures_may_have_a_port_of_their_own(tmp_path: Path) -> None:
     """Callers from outside must not read how many jobs of which type there are."""
     with free_port() as port:
         pass
-    async with open_desk(tmp_path / "blobs", probe_port=port) as desk:
+    async with (
+        open_desk(tmp_path / "blobs", probe_port=port) as desk,
+        aiohttp.ClientSession() as prober,  # what it asks is no part of the API
+    ):
         told = {}
-        for base in (desk.url, f"http://127.0.0.1:{port}"):
+        for base, session in ((desk.url, desk.session), (f"http://127.0.0.1:{port}", prober)):
             for path in ("/livez", "/readyz", "/metrics"):
-                async with desk.session.get(base + path) as answer:
+                async with session.get(base + path) as answer:
                     told[base == desk.url, path] = answer.status
 
     assert told == {

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
 
 from front_service.push import socket as push_socket
-from shared.contract.ids import JobId
+from shared.contract.ids import THE_TENANT, JobId
 from shared.contract.states import State
 from tests.front.desk import Desk, open_desk, until
 from tests.front.memory import Loudspeaker, MemoryStore
@@ -46,7 +46,7 @@ def step(desk: Desk, job_id: JobId, state: State, **values: object) -> None:
 
 
 def is_handed_out(desk: Desk, job_id: JobId) -> bool:
-    watched = desk.front.hub.get(job_id)
+    watched = desk.front.hub.get(THE_TENANT, job_id)
     return watched is not None and watched.sequence == desk.store.views[job_id].sequence
 
 

@@ -62,15 +62,24 @@ class Replica:
         return bool(await self.fetchval("SELECT count(*) = 0 FROM outbox"))
 
 
-@pytest.fixture
-async def database_url() -> AsyncIterator[str]:
+@asynccontextmanager
+async def open_database() -> AsyncIterator[str]:
+    """Make a database with the schema, and drop it at the end."""
     server = need_setting("UKETSUKE_TEST_DATABASE_URL")
     name = f"front_{secrets.token_hex(6)}"
     await _execute(server, f'CREATE DATABASE "{name}"')
     url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    await migrate(url)
-    yield url
-    await _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+    try:
+        await migrate(url)
+        yield url
+    finally:
+        await _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def database_url() -> AsyncIterator[str]:
+    async with open_database() as url:
+        yield url
 
 
 @pytest.fixture
@@ -80,10 +89,10 @@ def amqp_url() -> str:
 
 @asynccontextmanager
 async def open_replica(
-    database_url: str, amqp_url: str, folder: Path, *, broker: str = "up"
+    database_url: str, amqp_url: str, folder: Path, *, broker: str = "up", **values: Any
 ) -> AsyncIterator[Replica]:
     """Run a replica until the block ends; it is ready, and its broker as it should be, inside."""
-    given = settings(database_url=database_url, amqp_url=amqp_url, blob_dir=folder)
+    given = settings(database_url=database_url, amqp_url=amqp_url, blob_dir=folder, **values)
     stop = asyncio.Event()
     async with open_front(given) as services, aiohttp.ClientSession() as session:
         served = asyncio.create_task(serve(services, stop))

@@ -29,6 +29,7 @@ MAY_IMPORT: Final[Mapping[str, Collection[str]]] = {
     "back_service": _SERVICE,
     "back_service.handlers": ("uketsuke", "shared.job_types"),
     "uketsuke": _CONTRACT,
+    "uketsuke.cli.tenants": (*_RUNTIME, "shared.store", "uketsuke"),
 }
 """Each part of the tree and the other parts it may know. The longest name that fits counts."""
 
@@ -40,6 +41,7 @@ LIVES_IN: Final[Mapping[str, Collection[str]]] = {
     ),
     "aiormq": ("shared.broker",),
     "asyncpg": ("shared.store",),
+    "joserfc": ("front_service.id_tokens",),
     "multidict": ("front_service",),
     "obstore": ("shared.blobs",),
     "opentelemetry": ("shared.runtime",),
@@ -53,7 +55,13 @@ LIVES_IN: Final[Mapping[str, Collection[str]]] = {
     "structlog": ("shared", "front_service", "back_service"),
     "typer": ("uketsuke.cli",),
     "uvloop": ("front_service.__main__", "back_service.__main__"),
-    "yarl": ("shared.broker", "back_service.egress", "back_service.fetching", "uketsuke"),
+    "yarl": (
+        "shared.broker",
+        "back_service.egress",
+        "back_service.fetching",
+        "front_service.issuer",
+        "uketsuke",
+    ),
 }
 """The third parties of the services and their houses: each can be changed there alone."""
 
@@ -65,7 +73,9 @@ EDGES_OF_THE_FRONT: Final = (
     "front_service.api",
     "front_service.app",
     "front_service.connection",
+    "front_service.issuer",
     "front_service.keys",
+    "front_service.oidc",
     "front_service.middleware",
     "front_service.push.many",
     "front_service.push.reader",
@@ -78,8 +88,10 @@ EDGES_OF_THE_FRONT: Final = (
 """What speaks HTTP. All the rest of the front are use cases: they would serve any other way in."""
 
 PURE: Final[Mapping[str, Collection[str]]] = {
+    "front_service.allowance": (*_CONTRACT, "shared.runtime.clock", "shared.store.quotas"),
     "back_service.verdict": _CONTRACT,
     "back_service.shares": _CONTRACT,
+    "back_service.turns": (*_CONTRACT, "back_service.knocks", "back_service.shares"),
     "back_service.knocks": (*_CONTRACT, "back_service.shares", "shared.broker.delivery"),
     "front_service.vetting": (*_CONTRACT, "front_service.pointers"),
     "front_service.pointers": (),

@@ -68,6 +68,10 @@ _ARGUMENTS: Final[Mapping[str, str]] = {
     "unheard": "'default', 'normal', false, '5 s', 2",
     "line": "'default', '{{high,normal,low}}', 100",
     "before": "'00000000-0000-0000-0000-000000000000', {id}, 200",
+    "newest_tenants": "300",
+    "lines": "'{{00000000-0000-0000-0000-000000000000}}', '{{default}}', '{{normal}}',"
+    " '{{-infinity}}', '{{demo.echo}}', 2, 64",
+    "count_waiting": "'{{00000000-0000-0000-0000-000000000000}}', '{{100}}'",
     "suspects": "2, '{{default}}', '{{demo.echo}}'",
     "take": "'10 s', 200",
     "outbox_late": "'jobs.default.normal'",

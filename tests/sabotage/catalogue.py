@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from tests.sabotage.access import ACCESS
 from tests.sabotage.defect import Defect
 from tests.sabotage.edges import EDGES
 from tests.sabotage.invariants import INVARIANTS
@@ -24,5 +25,11 @@ def _place(defect: Defect) -> tuple[int, int, str]:
 
 
 DEFECTS: Final = tuple(
-    sorted((*STATEMENTS, *SERVICES, *EDGES, *STRANGERS, *INVARIANTS, *MANY, *REFERENCE), key=_place)
+    sorted(
+        (
+            *(*STATEMENTS, *SERVICES, *EDGES, *STRANGERS, *ACCESS),
+            *(*INVARIANTS, *MANY, *REFERENCE),
+        ),
+        key=_place,
+    )
 )

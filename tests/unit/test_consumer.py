@@ -21,6 +21,7 @@ from shared.runtime.metrics import BackMetrics
 from shared.store.work import Claimed
 from tests.support.builders import a_job, a_job_id
 from tests.support.clock import ManualClock
+from tests.unit.back.lines import FakeLines, a_lines
 
 ROUTE = "jobs.default.normal"
 
@@ -114,6 +115,7 @@ async def a_full_worker(door: Door, work: Work, clock: ManualClock) -> AsyncIter
         concurrency=1,
         turn=1,
         drain=timedelta(0),
+        lines=a_lines(FakeLines(), clock, slots=1),
     )
     running = asyncio.create_task(consumer.run())
     try:

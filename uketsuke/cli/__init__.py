@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from uketsuke.cli import commands, many
+from uketsuke.cli import commands, many, tenants
 
 
 def build(*, is_terminal: bool = False) -> typer.Typer:
@@ -37,6 +37,8 @@ def build(*, is_terminal: bool = False) -> typer.Typer:
     app.command("dead-letters")(many.dead_letters)
     app.command("stats")(many.stats)
     app.command("types")(many.types)
+    app.add_typer(tenants.keys_app(), name="keys")
+    app.add_typer(tenants.tenants_app(), name="tenants")
     return app
 
 

@@ -34,6 +34,19 @@ def instant(text: str) -> datetime:
         raise typer.BadParameter(f"{text!r} is no time: write 2030-01-31T12:00:00Z") from error
 
 
+def expiry(text: str) -> datetime | timedelta:
+    """Read when something is to end: a duration from now, or a time to come."""
+    if "-" in text:
+        moment = instant(text)
+        if moment <= datetime.now(UTC):
+            raise typer.BadParameter(f"{text!r} has passed already")
+        return moment
+    span = duration(text)
+    if not span:
+        raise typer.BadParameter("no time at all is of no use")
+    return span
+
+
 def request(text: str) -> dict[str, Any]:
     """Read the request: JSON as it stands, ``@file``, or ``-`` for what comes in."""
     try:

@@ -31,6 +31,7 @@ from tests.support.clock import ManualClock
 from tests.support.waiting import until
 from tests.unit.back.deliveries import HIGH, LOW, NORMAL, Broker, Inbox
 from tests.unit.back.fakes import Ears, FakeContext, FakeWork, settle
+from tests.unit.back.lines import FakeLines, a_lines
 
 Handling = Callable[[Any, Any], Awaitable[object]]
 
@@ -51,6 +52,8 @@ class Works:
         self.handler: Handling = self._usual
         job_type = JobType(name="demo.echo", request=Request)
         catalogue = Catalogue([job_type])
+        self.rows = FakeLines()
+        self.lines = a_lines(self.rows, self.clock, slots=slots, wake=self.inbox.news.set)
         self.leases = Leases(self.work.as_store, lease=timedelta(seconds=10), clock=self.clock)
         self.consumer = Consumer(
             work=self.work.as_store,
@@ -71,6 +74,7 @@ class Works:
             concurrency=slots,
             turn=turn,
             drain=timedelta(seconds=drain),
+            lines=self.lines,
             dice=lambda: 0.5,
         )
 

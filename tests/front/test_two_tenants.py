@@ -1,0 +1,246 @@
+"""Two tenants, every route, every verb, every stream: what is somebody else's is not there.
+
+The stranger asks for what is the owner's and for what never was; the two answers are compared
+byte for byte. A route that is new is in the sweep if its address names an ``{id}``; any other
+has to be given a test of its own here, or the list is incomplete and the first test fails.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_bytes
+from typing import Any, Final
+from uuid import uuid4
+
+import asyncpg
+import orjson
+import pytest
+from aiohttp import hdrs
+
+from front_service.routes import ROUTES
+from shared.contract.access import EVERYTHING, digest_of, write_key
+from shared.runtime.clock import fresh_job_id
+from shared.store.ledgers import KeyLedger
+from shared.store.pool import open_pool
+from tests.front.test_access import bearer
+from tests.front.test_with_real_servers import NOWHERE, Replica, open_database, open_replica
+
+VERBS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+QUERIES: Final = ("", "?after=1", "?wait=1&after=0", "?redirect=true", "?token=x")
+
+WITHOUT_ID: Final = {
+    "GET /livez",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /api/jobs",
+    "POST /api/blobs",
+    "POST /api/{collection}/{action}",
+}
+"""Routes that name nobody's job: each is asked in a test of its own below."""
+
+SWEPT: Final = sorted({route.path for route in ROUTES if "{id}" in route.path})
+
+owned = pytest.mark.servers
+
+
+def test_no_route_is_left_out() -> None:
+    """A new route must be swept, or say here how it is held to the rule."""
+    named = {f"{route.method} {route.path}" for route in ROUTES if "{id}" not in route.path}
+
+    assert named == WITHOUT_ID
+    assert len(SWEPT) >= 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Two:
+    """A front with two tenants; what there is, is the owner's."""
+
+    replica: Replica
+    owner: dict[str, str]
+    stranger: dict[str, str]
+    jobs: dict[str, str]
+    blob: str
+
+    async def ask(
+        self, method: str, path: str, headers: dict[str, str], **given: Any
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Ask with a TrackID of our own; give all that comes back but the time of day."""
+        async with self.replica.session.request(
+            method,
+            self.replica.url + path,
+            headers={"X-Track-ID": "same", "Idempotency-Key": uuid4().hex}
+            | headers
+            | given.pop("more", {}),
+            allow_redirects=False,
+            **given,
+        ) as response:
+            told = [(k, v) for k, v in response.headers.items() if k != hdrs.DATE]
+            return response.status, sorted(told), await response.read()
+
+    async def document(self, method: str, path: str, headers: dict[str, str], **given: Any) -> Any:
+        status, _, body = await self.ask(method, path, headers, **given)
+        assert status < 300, body
+        return orjson.loads(body)
+
+
+@pytest.fixture(scope="module")
+async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(open_database())
+        owner, stranger = await a_key(url, "owner"), await a_key(url, "stranger")
+        folder: Path = tmp_path_factory.mktemp("blobs")
+        replica = await stack.enter_async_context(
+            open_replica(url, NOWHERE, folder, broker="degraded", auth="required")
+        )
+        bare = Two(replica=replica, owner=owner, stranger=stranger, jobs={}, blob="")
+        uploaded = await bare.document("POST", "/api/blobs", owner, data=b"secret")
+        jobs = {name: await a_job(bare) for name in ("live", "failed", "completed", "gone")}
+        await bring_to(url, jobs)
+        yield Two(
+            replica=replica, owner=owner, stranger=stranger, jobs=jobs, blob=uploaded["blobId"]
+        )
+
+
+async def a_key(url: str, tenant: str) -> dict[str, str]:
+    shown = write_key(token_bytes(32))
+    async with open_pool(url, size=1, name="test") as pool:
+        digest = digest_of(shown)
+        assert digest is not None
+        await KeyLedger(pool).add(uuid4(), digest, tenant=tenant, name="app", scopes=EVERYTHING)
+    return bearer(shown)
+
+
+async def a_job(two: Two) -> str:
+    body = {"payload": "secret", "job": {"orderingKey": "theirs", "tags": ["theirs"]}}
+    ticket = await two.document("POST", "/api/demo/echo", two.owner, json=body)
+    return str(ticket["jobId"])
+
+
+async def bring_to(url: str, jobs: dict[str, str]) -> None:
+    """Let the jobs have come to their ends."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "UPDATE jobs SET state = 'failed', blocks = true, completed_at = now(),"
+            " error_code = 'secret', error = 'secret' WHERE id = $1",
+            jobs["failed"],
+        )
+        await connection.execute(
+            "UPDATE jobs SET state = 'completed', result = '\"secret\"', completed_at = now()"
+            " WHERE id = $1",
+            jobs["completed"],
+        )
+        await connection.execute(
+            "WITH gone AS (DELETE FROM jobs WHERE id = $1 RETURNING tenant, id)"
+            " INSERT INTO tombstones (tenant, job_id) SELECT tenant, id FROM gone",
+            jobs["gone"],
+        )
+    finally:
+        await connection.close()
+
+
+@owned
+@pytest.mark.parametrize("path", SWEPT)
+async def test_i11_a_foreign_id_and_one_that_never_was_are_the_same(two: Two, path: str) -> None:
+    """Whatever is asked of it, by whatever verb: no answer tells that there is something."""
+    theirs = {two.blob} if "blobs" in path else set(two.jobs.values())
+    asked = 0
+    for verb in VERBS:
+        for query in QUERIES:
+            unknown = await two.ask(verb, _at(path, str(fresh_job_id())) + query, two.stranger)
+            for one in theirs:
+                found = await two.ask(verb, _at(path, one) + query, two.stranger)
+                assert found == unknown
+                asked += 1
+            assert unknown[0] in (400, 404, 405, 426)
+    assert asked >= len(VERBS) * len(QUERIES)
+
+
+@owned
+async def test_i11_a_foreign_socket_is_refused_like_one_of_nothing(two: Two) -> None:
+    """Before the upgrade, and so are events that somebody would resume."""
+    for path, more in (
+        ("/jobs/{id}", _UPGRADE),
+        ("/api/jobs/{id}/events", {"Last-Event-ID": "1"}),
+    ):
+        unknown = await two.ask("GET", _at(path, str(fresh_job_id())), two.stranger, more=more)
+        assert unknown[0] == 404
+        for one in two.jobs.values():
+            assert await two.ask("GET", _at(path, one), two.stranger, more=more) == unknown
+
+
+@owned
+async def test_i11_the_owner_finds_everything_as_it_was(two: Two) -> None:
+    """The sweep would pass if nothing were there; and no verb of the stranger changed a thing."""
+    states = {
+        name: (await two.document("GET", f"/api/jobs/{one}", two.owner))["state"]
+        for name, one in two.jobs.items()
+        if name != "gone"
+    }
+
+    assert states == {"live": "queued", "failed": "failed", "completed": "completed"}
+    assert (await two.ask("GET", f"/api/jobs/{two.jobs['gone']}", two.owner))[0] == 410
+    assert (await two.ask("GET", f"/api/blobs/{two.blob}", two.owner))[2] == b"secret"
+
+
+@owned
+async def test_i11_a_list_shows_ones_own_only(two: Two) -> None:
+    """Whatever is filtered for, and from wherever it is to go on."""
+    cursor = (await two.document("GET", "/api/jobs?limit=1", two.owner))["nextCursor"]
+    for query in ("", "?tag=theirs", "?orderingKey=theirs", "?status=failed", f"?cursor={cursor}"):
+        assert (await two.document("GET", "/api/jobs" + query, two.owner))["jobs"]
+        mine = (await two.document("GET", "/api/jobs" + query, two.stranger))["jobs"]
+        assert [job for job in mine if job["jobId"] in two.jobs.values()] == []
+
+
+@owned
+async def test_i11_the_names_that_callers_give_are_each_tenants_own(two: Two) -> None:
+    """One's Idempotency-Key and ordering key say nothing, and do nothing, about another's."""
+    same = {"more": {"Idempotency-Key": "a name"}}
+    body = {"payload": 1, "job": {"orderingKey": "theirs"}}
+    hers = await two.document("POST", "/api/demo/echo", two.owner, json=body, **same)
+    his = await two.document("POST", "/api/demo/echo", two.stranger, json=body, **same)
+    other = await two.document("POST", "/api/demo/echo", two.stranger, json={"payload": 2})
+
+    assert len({hers["jobId"], his["jobId"], other["jobId"]}) == 3
+    place = "SELECT seq FROM jobs WHERE id = $1"
+    assert await two.replica.fetchval(place, his["jobId"]) == 1  # the head of a lane of its own
+    assert await two.replica.fetchval(place, hers["jobId"]) > 1
+
+
+@owned
+async def test_i11_a_foreign_file_cannot_be_used(two: Two) -> None:
+    """By its reference a job would bring it back; it is refused as one that never was."""
+    mine = (await two.document("POST", "/api/blobs", two.stranger, data=b"mine"))["blobId"]
+    told = {}
+    for name, blob in (("foreign", two.blob), ("unknown", str(fresh_job_id()))):
+        status, headers, body = await two.ask(
+            "POST", "/api/documents/process", two.stranger, json={"document": f"blob:{blob}"}
+        )
+        told[name] = status, headers, body.replace(blob.encode(), b"it")
+
+    assert told["foreign"] == told["unknown"]
+    assert told["foreign"][0] == 422
+    assert (await two.ask("GET", f"/api/blobs/{mine}", two.owner))[0] == 404
+
+
+@owned
+async def test_i11_what_is_told_of_the_process_names_nobody(two: Two) -> None:
+    """Figures of all tenants together; neither ids nor names nor what they wrote."""
+    for path in ("/livez", "/readyz", "/metrics"):
+        _, _, body = await two.ask("GET", path, two.stranger)
+        for word in (b"owner", b"secret", b"theirs", *map(str.encode, two.jobs.values())):
+            assert word not in body
+
+
+def _at(path: str, one: str) -> str:
+    return path.format(id=one, collection="demo", action="echo")
+
+
+_UPGRADE: Final = {
+    hdrs.CONNECTION: "Upgrade",
+    hdrs.UPGRADE: "websocket",
+    hdrs.SEC_WEBSOCKET_VERSION: "13",
+    hdrs.SEC_WEBSOCKET_KEY: "dGhlIHNhbXBsZSBub25jZQ==",
+}
