@@ -11,15 +11,13 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
 from benchmarks.compare import finish_all
-from benchmarks.load import CannotMeasure, Spec, cpu_seconds, running
-from deploy.local.processes import free_ports
+from benchmarks.load import CannotMeasure, Spec, apart, cpu_seconds, running
 
 _CALLERS: Final = 64
 _CROWD: Final = 1_000  # connections of the flood
@@ -31,7 +29,7 @@ def measure_overload(
 ) -> dict[str, Any]:
     """Give medians of the three kinds of rounds, and the ratios of flood to peak and to normal."""
     told: dict[str, list[dict[str, Any]]] = {"peak": [], "normal": [], "flood": []}
-    spec = _apart(spec)
+    spec = apart(spec)
     with running(spec, folder) as groups:
         warm_up = _round(spec, groups, database_url, lines=_CALLERS, rate=0, seconds=2)
         asyncio.run(warm_up)
@@ -46,12 +44,6 @@ def measure_overload(
                 rows.append(row)
                 print(f"  {kind:6}", _short(row), flush=True)
     return _summed_up(told)
-
-
-def _apart(spec: Spec) -> Spec:
-    """Put the front on a port of its own: another bench of this machine may have the usual one."""
-    port = str(free_ports(1)[0])
-    return replace(spec, url=f"http://127.0.0.1:{port}", env={**spec.env, "UKETSUKE_PORT": port})
 
 
 async def _round(
