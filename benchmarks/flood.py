@@ -121,7 +121,8 @@ async def flood(crowd: Crowd, *, seconds: float, lines: int, rate: float) -> dic
     end = loop.time() + _LAST_ANSWERS
     while len(crowd.idle) < lines and loop.time() < end:  # noqa: ASYNC110  nobody says so
         await asyncio.sleep(_TICK)
-    return {"offered_per_s": sent / seconds, "lost": crowd.lost, **_told(crowd.took, seconds)}
+    load = {"offered_per_s": sent / seconds, "lost": crowd.lost, "load_cpu_s": time.process_time()}
+    return {**load, **_told(crowd.took, seconds)}
 
 
 def _told(took: dict[int, list[float]], seconds: float) -> dict[str, Any]:

@@ -56,7 +56,7 @@ async def _round(
         stored = int(await database.fetchval("SELECT count(*) FROM jobs"))
         cpu = cpu_seconds(groups[:1])
         row = await asyncio.to_thread(_flood, spec, lines, rate, seconds)
-        row["front_cpu_s"] = cpu_seconds(groups[:1]) - cpu
+        row["front_cpu_s", "load_cpu_s"] = cpu_seconds(groups[:1]) - cpu
         completed = int(await database.fetchval(spec.finished_sql)) - before
         wanted = int(await database.fetchval("SELECT count(*) FROM jobs")) - stored
         done, _ = await finish_all(database, spec, before, wanted)
