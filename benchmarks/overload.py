@@ -56,7 +56,7 @@ async def _round(
         stored = int(await database.fetchval("SELECT count(*) FROM jobs"))
         cpu = cpu_seconds(groups[:1])
         row = await asyncio.to_thread(_flood, spec, lines, rate, seconds)
-        row["front_cpu_s", "load_cpu_s"] = cpu_seconds(groups[:1]) - cpu
+        row["front_cpu_s"] = cpu_seconds(groups[:1]) - cpu
         completed = int(await database.fetchval(spec.finished_sql)) - before
         wanted = int(await database.fetchval("SELECT count(*) FROM jobs")) - stored
         done, _ = await finish_all(database, spec, before, wanted)
@@ -87,6 +87,7 @@ def _summed_up(told: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any
         "refused_p99_ms",
         "completed_share_at_end",
         "front_cpu_s",
+        "load_cpu_s",
     ]
     medians = {
         kind: {name: _median(row[name] for row in rows) for name in names}

@@ -24,6 +24,7 @@ from shared.store.pool import open_pool
 from shared.store.quotas import Limits
 
 _TENANT: Final = "bench"
+_NO_KEYS: Final = "DELETE FROM api_keys"
 _LIMITS: Final = Limits(rate=50_000, burst=50_000, queued=10_000_000, streams=1_000)
 
 
@@ -59,7 +60,7 @@ async def _measure(
     fields: dict[str, str] = {}
     database = await asyncpg.connect(url)
     try:
-        await database.execute("DELETE FROM api_keys")  # while there is one, all are asked for one
+        await database.execute(_NO_KEYS)  # while there is one, all are asked for one
         if kind == "on":
             fields["Authorization"] = f"Bearer {await _key(url)}"
             spec = replace(spec, env={**spec.env, "UKETSUKE_AUTH": "required"})
@@ -73,6 +74,7 @@ async def _measure(
             done, at = await finish_all(database, spec, before, load.accepted)
             spent = cpu_seconds(groups) - cpu
     finally:
+        await database.execute(_NO_KEYS)  # or the other benches of this database would be refused
         await database.close()
     if load.refused or done < load.accepted:
         raise RuntimeError(f"{load.refused} refused, {load.accepted - done} did not finish")
