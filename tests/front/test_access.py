@@ -27,7 +27,7 @@ def bearer(shown: str) -> dict[str, str]:
 
 
 def place(path: str) -> str:
-    return path.format(id=NOWHERE, collection="demo", action="echo")
+    return path.format(id=NOWHERE, collection="demo", action="echo", file="docs.css")
 
 
 async def answer(
@@ -239,6 +239,40 @@ class TestStreams:
 
             assert not socket.closed
             assert len(guarded.front.hub) == 1
+
+    async def test_a_read_token_opens_streams_and_nothing_else(self, guarded: Desk) -> None:
+        """Its holder has no key; elsewhere it is none."""
+        job_id = await submit(guarded, guarded.keys.make("acme", Scope.SUBMIT))
+        shown = guarded.keys.make("acme", Scope.READ)
+        minting = f"{guarded.url}/api/jobs/{job_id}/tokens"
+        async with guarded.session.post(minting, headers=bearer(shown)) as response:
+            token = (await response.json())["token"]
+
+        async with guarded.session.ws_connect(
+            f"{guarded.url}/jobs/{job_id}?token={token}"
+        ) as socket:
+            assert (await socket.receive(timeout=10)).type is WSMsgType.TEXT
+        for path in (f"/api/jobs/{job_id}", "/api/jobs", f"/api/jobs/{NOWHERE}/events"):
+            status, problem, _ = await answer(guarded, "GET", f"{path}?token={token}", {})
+            assert (status, problem["code"]) == (
+                (404, "unknown_job") if path.endswith("/events") else (401, "unauthenticated")
+            )
+
+    @pytest.mark.parametrize("scopes", [(Scope.READ,), (Scope.READ, Scope.CANCEL)])
+    async def test_what_cancels_over_a_socket_takes_that_scope(
+        self, guarded: Desk, scopes: tuple[Scope, ...]
+    ) -> None:
+        """The socket itself takes no more than to read."""
+        job_id = await submit(guarded, guarded.keys.make("acme", Scope.SUBMIT))
+        caller = bearer(guarded.keys.make("acme", *scopes))
+        async with guarded.session.ws_connect(
+            f"{guarded.url}/api/socket", headers=caller
+        ) as socket:
+            await socket.send_json({"op": "cancel", "jobs": [job_id]})
+            said = await socket.receive_json(timeout=10)
+
+        told = said.get("code", said["event"])
+        assert told == ("cancelled" if Scope.CANCEL in scopes else "forbidden")
 
 
 async def submit(desk: Desk, shown: str) -> str:

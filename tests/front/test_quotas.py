@@ -10,6 +10,7 @@ import pytest
 from front_service.quotas import Quotas
 from front_service.refusals import QuotaReached
 from shared.contract.access import tenant_id
+from shared.contract.errors import TooLarge
 from tests.front.desk import Desk, open_desk
 from tests.front.memory import MemoryQuotas
 from tests.front.test_access import bearer
@@ -99,6 +100,8 @@ class TestTheRate:
 
         await quotas.submit(ACME, 80)
         with pytest.raises(QuotaReached):
+            await quotas.submit(ACME, 100)
+        with pytest.raises(TooLarge):
             await quotas.submit(ACME, 101)
         clock.pass_by(60)
         await quotas.submit(ACME, 100)
@@ -224,3 +227,37 @@ async def test_one_stream_too_many_is_refused_before_it_begins(desk: Desk) -> No
         async with desk.session.get(events, headers=caller) as response:
             assert response.status == 429
             assert (await response.json())["policy"] == "streams"
+
+
+async def test_a_batch_counts_as_many_as_it_has_jobs(desk: Desk) -> None:
+    """By the rate and by what may wait; and it is told how its tenant stands."""
+    caller = bearer(desk.keys.make("acme"))
+
+    def batch(jobs: int) -> Any:
+        body = {"jobs": [{"type": "demo.echo", "request": {}}] * jobs}
+        return desk.session.post(desk.url + "/api/batches", json=body, headers=caller)
+
+    async with batch(3) as response:
+        assert response.status == 413
+    async with batch(2) as response:
+        assert response.status == 202
+        assert response.headers["RateLimit"].startswith('"submits";r=0;t=20, "queued";r=98')
+    async with batch(1) as response:
+        assert (response.status, (await response.json())["policy"]) == (429, "submits")
+    assert len(desk.store.views) == 2
+
+
+async def test_the_streams_of_a_token_count_for_its_tenant(desk: Desk) -> None:
+    """Or whoever may read one job could have as many open as he likes."""
+    caller = bearer(desk.keys.make("acme"))
+    job_id = (await submit(desk, caller))[2]["jobId"]
+    async with desk.session.post(
+        f"{desk.url}/api/jobs/{job_id}/tokens", headers=caller
+    ) as response:
+        token = (await response.json())["token"]
+    events = f"{desk.url}/api/jobs/{job_id}/events"
+    async with desk.session.get(f"{events}?token={token}") as open_one:
+        await open_one.content.readuntil(b"\n\n")
+        for more in ({"params": {"token": token}}, {"headers": caller}):
+            async with desk.session.get(events, **more) as response:
+                assert response.status == 429

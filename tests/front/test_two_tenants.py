@@ -7,7 +7,7 @@ has to be given a test of its own here, or the list is incomplete and the first 
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any, Final
@@ -29,17 +29,26 @@ from tests.front.test_with_real_servers import NOWHERE, Replica, open_database, 
 VERBS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 QUERIES: Final = ("", "?after=1", "?wait=1&after=0", "?redirect=true", "?token=x")
 
+OF_THE_PROCESS: Final = (
+    *("/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"),
+    *("/docs", "/docs/{file}", "/api/job-types"),
+)
+
 WITHOUT_ID: Final = {
-    "GET /livez",
-    "GET /readyz",
-    "GET /metrics",
+    *(f"GET {path}" for path in OF_THE_PROCESS),
+    "GET /api/socket",
     "GET /api/jobs",
+    "GET /api/dead-letters",
+    "GET /api/stats",
+    "POST /api/jobs/bulk",
+    "POST /api/batches",
     "POST /api/blobs",
     "POST /api/{collection}/{action}",
 }
 """Routes that name nobody's job: each is asked in a test of its own below."""
 
 SWEPT: Final = sorted({route.path for route in ROUTES if "{id}" in route.path})
+STREAMS: Final = {route.path for route in ROUTES if route.is_stream and "{id}" in route.path}
 
 owned = pytest.mark.servers
 
@@ -49,7 +58,8 @@ def test_no_route_is_left_out() -> None:
     named = {f"{route.method} {route.path}" for route in ROUTES if "{id}" not in route.path}
 
     assert named == WITHOUT_ID
-    assert len(SWEPT) >= 9
+    assert len(SWEPT) >= 13
+    assert len(STREAMS) >= 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +69,16 @@ class Two:
     replica: Replica
     owner: dict[str, str]
     stranger: dict[str, str]
+    newcomer: dict[str, str]  # of a third tenant, who never submits anything
     jobs: dict[str, str]
     blob: str
+    batch: str
+
+    def theirs(self, path: str) -> set[str]:
+        """Name what of the owner's an address of that kind could mean."""
+        if "blobs" in path:
+            return {self.blob}
+        return {self.batch} if "batches" in path else set(self.jobs.values())
 
     async def ask(
         self, method: str, path: str, headers: dict[str, str], **given: Any
@@ -88,18 +106,32 @@ class Two:
 async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(open_database())
-        owner, stranger = await a_key(url, "owner"), await a_key(url, "stranger")
+        owner, stranger, newcomer = [
+            await a_key(url, name) for name in ("owner", "stranger", "newcomer")
+        ]
         folder: Path = tmp_path_factory.mktemp("blobs")
         replica = await stack.enter_async_context(
             open_replica(url, NOWHERE, folder, broker="degraded", auth="required")
         )
-        bare = Two(replica=replica, owner=owner, stranger=stranger, jobs={}, blob="")
+        bare = Two(
+            replica=replica,
+            owner=owner,
+            stranger=stranger,
+            newcomer=newcomer,
+            jobs={},
+            blob="",
+            batch="",
+        )
         uploaded = await bare.document("POST", "/api/blobs", owner, data=b"secret")
         jobs = {name: await a_job(bare) for name in ("live", "failed", "completed", "gone")}
         await bring_to(url, jobs)
-        yield Two(
-            replica=replica, owner=owner, stranger=stranger, jobs=jobs, blob=uploaded["blobId"]
-        )
+        batch = await bare.document("POST", "/api/batches", owner, json=A_BATCH)
+        yield replace(bare, jobs=jobs, blob=uploaded["blobId"], batch=batch["batchId"])
+
+
+A_BATCH: Final = {
+    "jobs": [{"type": "demo.echo", "request": {"payload": "secret"}, "job": {"tags": ["batch"]}}]
+}
 
 
 async def a_key(url: str, tenant: str) -> dict[str, str]:
@@ -144,7 +176,7 @@ async def bring_to(url: str, jobs: dict[str, str]) -> None:
 @pytest.mark.parametrize("path", SWEPT)
 async def test_i11_a_foreign_id_and_one_that_never_was_are_the_same(two: Two, path: str) -> None:
     """Whatever is asked of it, by whatever verb: no answer tells that there is something."""
-    theirs = {two.blob} if "blobs" in path else set(two.jobs.values())
+    theirs = two.theirs(path)
     asked = 0
     for verb in VERBS:
         for query in QUERIES:
@@ -153,21 +185,70 @@ async def test_i11_a_foreign_id_and_one_that_never_was_are_the_same(two: Two, pa
                 found = await two.ask(verb, _at(path, one) + query, two.stranger)
                 assert found == unknown
                 asked += 1
-            assert unknown[0] in (400, 404, 405, 426)
+            is_token = query == "?token=x" and verb == "GET" and path in STREAMS
+            assert unknown[0] in ((401,) if is_token else (400, 404, 405, 426))
     assert asked >= len(VERBS) * len(QUERIES)
 
 
 @owned
 async def test_i11_a_foreign_socket_is_refused_like_one_of_nothing(two: Two) -> None:
     """Before the upgrade, and so are events that somebody would resume."""
-    for path, more in (
-        ("/jobs/{id}", _UPGRADE),
-        ("/api/jobs/{id}/events", {"Last-Event-ID": "1"}),
-    ):
+    for path in STREAMS:
+        more = {"Last-Event-ID": "1"} if "events" in path else _UPGRADE
         unknown = await two.ask("GET", _at(path, str(fresh_job_id())), two.stranger, more=more)
         assert unknown[0] == 404
-        for one in two.jobs.values():
+        for one in two.theirs(path):
             assert await two.ask("GET", _at(path, one), two.stranger, more=more) == unknown
+
+
+@owned
+async def test_i11_a_token_of_one_tenant_opens_nothing_of_anothers(two: Two) -> None:
+    """Whoever may mint, mints for his own jobs; and a token says whose it is."""
+    mine = (await two.document("POST", "/api/demo/echo", two.stranger, json={}))["jobId"]
+    minted = await two.document("POST", f"/api/jobs/{mine}/tokens", two.stranger)
+    query = f"?token={minted['token']}"
+    for path in STREAMS:
+        more = {} if "events" in path else _UPGRADE
+        unknown = await two.ask("GET", _at(path, str(fresh_job_id())) + query, {}, more=more)
+        assert unknown[0] == 404
+        for one in two.theirs(path):
+            assert await two.ask("GET", _at(path, one) + query, {}, more=more) == unknown
+    said = await on_a_socket(two, {}, query, {"op": "subscribe", "jobs": [two.jobs["live"]]})
+    assert "unknown_job" in [one.get("code") for one in said]
+    assert {"event": "subscribed", "jobs": []} in said
+
+
+@owned
+@pytest.mark.parametrize("op", ["subscribe", "cancel"])
+async def test_i11_a_foreign_job_is_unknown_on_a_socket_for_many(two: Two, op: str) -> None:
+    """By name like one that never was, and by its tag there is none."""
+    never = str(fresh_job_id())
+    told = [
+        [
+            {name: one[name] for name in one if name != "jobId"}
+            for one in await on_a_socket(two, two.stranger, "", {"op": op, "jobs": [job_id]})
+        ]
+        for job_id in (never, *two.jobs.values())
+    ]
+    assert told == [told[0]] * len(told)
+    assert "unknown_job" in [one.get("code") for one in told[0]]
+
+    by_tag = await on_a_socket(two, two.newcomer, "", {"op": "subscribe", "tag": "theirs"})
+    assert by_tag == [{"event": "subscribed", "jobs": []}, _DONE]
+
+
+async def on_a_socket(
+    two: Two, headers: dict[str, str], query: str, command: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Say *command*, and after it something harmless; give all that is answered to both."""
+    url = f"{two.replica.url}/api/socket{query}"
+    said: list[dict[str, Any]] = []
+    async with two.replica.session.ws_connect(url, headers=headers) as socket:
+        for one in (command, {"op": "unsubscribe", "id": "done"}):
+            await socket.send_json(one)
+        while not said or said[-1].get("id") != "done":
+            said.append(await socket.receive_json(timeout=10))
+    return said
 
 
 @owned
@@ -182,16 +263,59 @@ async def test_i11_the_owner_finds_everything_as_it_was(two: Two) -> None:
     assert states == {"live": "queued", "failed": "failed", "completed": "completed"}
     assert (await two.ask("GET", f"/api/jobs/{two.jobs['gone']}", two.owner))[0] == 410
     assert (await two.ask("GET", f"/api/blobs/{two.blob}", two.owner))[2] == b"secret"
+    batch = await two.document("GET", f"/api/batches/{two.batch}", two.owner)
+    assert (batch["status"], batch["total"]) == ("processing", 1)
 
 
 @owned
 async def test_i11_a_list_shows_ones_own_only(two: Two) -> None:
     """Whatever is filtered for, and from wherever it is to go on."""
     cursor = (await two.document("GET", "/api/jobs?limit=1", two.owner))["nextCursor"]
-    for query in ("", "?tag=theirs", "?orderingKey=theirs", "?status=failed", f"?cursor={cursor}"):
-        assert (await two.document("GET", "/api/jobs" + query, two.owner))["jobs"]
-        mine = (await two.document("GET", "/api/jobs" + query, two.stranger))["jobs"]
+    filters = ("tag=theirs", "orderingKey=theirs", "status=failed", f"batch={two.batch}")
+    lists = [f"/api/jobs?{one}" for one in (*filters, f"cursor={cursor}")]
+    for path in ("/api/jobs", *lists, "/api/dead-letters", "/api/dead-letters?tag=theirs"):
+        assert (await two.document("GET", path, two.owner))["jobs"]
+        assert (await two.document("GET", path, two.newcomer))["jobs"] == []
+        mine = (await two.document("GET", path, two.stranger))["jobs"]
         assert [job for job in mine if job["jobId"] in two.jobs.values()] == []
+
+
+@owned
+async def test_i11_the_counts_are_ones_own(two: Two) -> None:
+    """Counted for all tenants at once, and told to each apart."""
+    hers = await two.document("GET", "/api/stats", two.owner)
+    his = await two.document("GET", "/api/stats", two.newcomer)
+
+    assert "demo.echo" in str(hers)
+    assert "theirs" in str(hers)
+    assert "theirs" not in str(his)
+    assert not any(his[name] for name in his if name != "asOf"), his
+
+
+@owned
+@pytest.mark.parametrize("action", ["replay", "cancel", "delete"])
+async def test_i11_many_at_once_are_ones_own(two: Two, action: str) -> None:
+    """By ids they are as unknown as what never was; by a filter there are none."""
+    theirs = [job_id for name, job_id in two.jobs.items() if name != "gone"]
+    wishes: list[dict[str, Any]] = [
+        {"ids": theirs},
+        {"ids": [str(fresh_job_id()) for _ in theirs]},
+    ]
+    told = [
+        await two.document("POST", "/api/jobs/bulk", two.newcomer, json={"action": action} | wish)
+        for wish in wishes
+    ]
+    for one in told:
+        del one["asOf"]
+    assert told[0] == told[1]
+    assert told[0]["unknown"] == len(theirs)
+    for wish in ({}, {"tag": "theirs"}, {"batch": two.batch}):
+        body = {"action": action, "filter": wish}
+        answer = await two.document("POST", "/api/jobs/bulk", two.newcomer, json=body)
+        assert (answer["matched"], answer["changed"], answer["sample"]) == (0, 0, [])
+    assert (await two.document("GET", f"/api/jobs/{two.jobs['live']}", two.owner))[
+        "state"
+    ] == "queued"
 
 
 @owned
@@ -207,6 +331,40 @@ async def test_i11_the_names_that_callers_give_are_each_tenants_own(two: Two) ->
     place = "SELECT seq FROM jobs WHERE id = $1"
     assert await two.replica.fetchval(place, his["jobId"]) == 1  # the head of a lane of its own
     assert await two.replica.fetchval(place, hers["jobId"]) > 1
+
+
+@owned
+async def test_i11_a_unique_key_is_each_tenants_own(two: Two) -> None:
+    """Whoever holds it, another tenant's job of the same key is a job of its own."""
+    unique = {"key": "a-name", "onConflict": "reject"}
+    body = {"payload": 1, "job": {"unique": unique}}
+    hers = await two.document("POST", "/api/demo/echo", two.owner, json=body)
+    his = await two.document("POST", "/api/demo/echo", two.stranger, json=body)
+
+    assert hers["jobId"] != his["jobId"]
+    status, _, refusal = await two.ask("POST", "/api/demo/echo", two.stranger, json=body)
+    assert status == 409
+    assert orjson.loads(refusal)["jobId"] == his["jobId"]
+
+
+@owned
+async def test_i11_the_name_of_a_batch_is_each_tenants_own(two: Two) -> None:
+    """And in its places a foreign file is as unknown as one that never was."""
+    same = {"more": {"Idempotency-Key": "a batch"}}
+    hers = await two.document("POST", "/api/batches", two.owner, json=A_BATCH, **same)
+    his = await two.document("POST", "/api/batches", two.stranger, json=A_BATCH, **same)
+    assert hers["batchId"] != his["batchId"]
+    assert hers["jobs"][0]["jobId"] != his["jobs"][0]["jobId"]
+
+    told = []
+    for blob in (two.blob, str(fresh_job_id())):
+        entry = {"type": "documents.process", "request": {"document": f"blob:{blob}"}}
+        status, _, body = await two.ask(
+            "POST", "/api/batches", two.stranger, json={"jobs": [entry]}
+        )
+        told.append((status, body.replace(blob.encode(), b"it")))
+    assert told[0] == told[1]
+    assert told[0][0] == 422
 
 
 @owned
@@ -228,15 +386,18 @@ async def test_i11_a_foreign_file_cannot_be_used(two: Two) -> None:
 @owned
 async def test_i11_what_is_told_of_the_process_names_nobody(two: Two) -> None:
     """Figures of all tenants together; neither ids nor names nor what they wrote."""
-    for path in ("/livez", "/readyz", "/metrics"):
-        _, _, body = await two.ask("GET", path, two.stranger)
-        for word in (b"owner", b"secret", b"theirs", *map(str.encode, two.jobs.values())):
+    for path in OF_THE_PROCESS:
+        status, _, body = await two.ask("GET", path.format(file="docs.css"), two.stranger)
+        assert status == 200
+        for word in (b"secret", b"theirs", *map(str.encode, two.jobs.values())):
             assert word not in body
 
 
 def _at(path: str, one: str) -> str:
     return path.format(id=one, collection="demo", action="echo")
 
+
+_DONE: Final = {"event": "unsubscribed", "jobs": [], "id": "done"}
 
 _UPGRADE: Final = {
     hdrs.CONNECTION: "Upgrade",

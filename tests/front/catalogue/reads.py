@@ -175,7 +175,7 @@ HEADERS: Final = (
     _header("Prefer on a read", 200, "Prefer: wait=60"),
     _header("Accept of another type", 200, "Accept: text/html"),
     _header("Accept: nonsense", 200, "Accept: ;;q=x"),
-    _header("Authorization: nonsense", 200, b"Authorization: \xff"),
+    _header("Authorization: nonsense", 401, b"Authorization: \xff"),
     _header("Cookie of 8,000", 200, "Cookie: " + "a=b;" * 2_000),
     _header("Origin: foreign", 403, "Origin: https://evil.example"),
     _header("Origin: null", 403, "Origin: null"),
