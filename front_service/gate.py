@@ -3,7 +3,7 @@
 Submits wait for the commit under way and for their own. What comes in faster than commits go has
 to be refused, or all wait longer and longer until nobody is answered in time. A burst is no such
 flood: it is let in, up to a bound, and gone in a moment. So the gate closes once there has been a
-queue for half a second without a break, and then lets in what the next commits can take: as many
+queue for most of a second without a break, and then lets in what the next commits can take: as many
 as keep a commit about as short as it is when there is nothing to do.
 """
 
@@ -19,7 +19,7 @@ log: Final = structlog.get_logger()
 
 _FEWEST: Final = 48  # submits in the queue: less would make commits small, and that makes them dear
 _FIRST: Final = 64
-_BURST: Final = 0.5  # seconds that a queue may last
+_BURST: Final = 0.8  # seconds that a queue may last: longer than a commit waits for a lock
 _CALM: Final = 1.0  # seconds without a refusal that end a flood
 _LONE: Final = 4  # submits: a commit of so few tells how long one takes when there is nothing to do
 _NEWEST: Final = 0.1  # of the usual time is what the newest of those says

@@ -33,7 +33,7 @@ class Queue:
         """Have a queue for longer than a burst."""
         self.waiting = 500
         assert self.lets_in()
-        self.now += 0.6
+        self.now += 0.9
         assert not self.lets_in()
 
 
