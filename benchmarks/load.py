@@ -10,12 +10,15 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from deploy.local.processes import free_ports
+
 _TICK = os.sysconf("SC_CLK_TCK")
 _PATIENCE = 60.0
+_NONE: Mapping[str, str] = {}
 _ROOT = Path(__file__).parents[1]
 
 
@@ -60,6 +63,12 @@ def read_spec(file: Path, names: Mapping[str, str]) -> Spec:
     values = json.loads(text)
     values["cwd"] = _ROOT / values["cwd"]
     return Spec(**values)
+
+
+def apart(spec: Spec) -> Spec:
+    """Put the front on a port of its own: another bench of this machine may have the usual one."""
+    port = str(free_ports(1)[0])
+    return replace(spec, url=f"http://127.0.0.1:{port}", env={**spec.env, "UKETSUKE_PORT": port})
 
 
 @contextmanager
@@ -120,9 +129,13 @@ def press(url: str, script: Path, *, seconds: float, connections: int = 64) -> L
     )
 
 
-def post_script(body: Mapping[str, Any], folder: Path, *, keys: int = 0) -> Path:
+def post_script(
+    body: Mapping[str, Any], folder: Path, *, keys: int = 0, fields: Mapping[str, str] = _NONE
+) -> Path:
     """Write wrk's script for a submit of *body*; with *keys*, an ordering key of so many each."""
-    lines = ['wrk.method = "POST"', 'wrk.headers["Content-Type"] = "application/json"']
+    named = {"Content-Type": "application/json", **fields}
+    lines = ['wrk.method = "POST"']
+    lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in named.items()]
     text = json.dumps(body)
     if keys:
         start = text[:-1] + ', "job": {"orderingKey": "key-'

@@ -1,7 +1,7 @@
 """``make bench``: measure on a private, durable stack, and keep the figures as one JSON line.
 
-``python -m benchmarks.run [compare] [keys] [store] [latency] [sockets] [scale] [footprint]``
-measures what is named, else all.
+``python -m benchmarks.run [compare] [keys] [store] [latency] [overload] [tenants] [sockets]
+[scale] [footprint]`` measures what is named, else all.
 """
 
 import argparse
@@ -22,9 +22,11 @@ from benchmarks.footprint import measure_footprint
 from benchmarks.keys import measure_keys
 from benchmarks.latency import measure_latency
 from benchmarks.load import CannotMeasure, Spec
+from benchmarks.overload import measure_overload
 from benchmarks.scale import measure_scale
 from benchmarks.sockets import measure_sockets
 from benchmarks.store_size import measure_store_size
+from benchmarks.tenants import measure_tenants
 from deploy.local.processes import CannotStart
 from deploy.local.record import local_folder
 from deploy.local.stack import Stack, open_stack
@@ -103,6 +105,18 @@ def _sockets(_: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> 
     )
 
 
+def _overload(spec: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return measure_overload(
+        spec, _database(stack), logs, rounds=options.rounds, seconds=options.seconds
+    )
+
+
+def _tenants(spec: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> dict[str, Any]:
+    return measure_tenants(
+        spec, _database(stack), logs, rounds=options.rounds, seconds=options.seconds
+    )
+
+
 def _scale(_: Spec, stack: Stack, logs: Path, options: argparse.Namespace) -> dict[str, Any]:
     return asyncio.run(
         measure_scale(stack, logs / "scale", rounds=options.rounds, seconds=options.seconds)
@@ -120,6 +134,8 @@ _PARTS: dict[str, Part] = {
     "keys": _keys,
     "store": _store,
     "latency": _latency,
+    "overload": _overload,
+    "tenants": _tenants,
     "sockets": _sockets,
     "scale": _scale,
     "footprint": _footprint,

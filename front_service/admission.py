@@ -13,6 +13,7 @@ import structlog
 
 from front_service.backlog import Backlog
 from front_service.bucket import Bucket
+from front_service.gate import Gate
 from front_service.outlook import Outlook
 from front_service.pointers import mistake, steps_to
 from front_service.vetting import Ask, check_idempotency_key, vet
@@ -73,6 +74,7 @@ class Admission:
         status: ReadsStatus,
         outlook: Outlook,
         backlog: Backlog,
+        gate: Gate,
         bucket: Bucket | None,
         metrics: FrontMetrics,
         clock: Clock,
@@ -83,7 +85,7 @@ class Admission:
         self._status, self._backlog, self._max_age = status, backlog, max_age
         self._metrics, self._clock, self._egress = metrics, clock, egress
         self._outlook = outlook
-        self._fan_out = fan_out
+        self._fan_out, self._gate = fan_out, gate
         self._bucket = bucket
 
     def check(self, name: str, idempotency_key: str | None) -> JobType:
@@ -96,8 +98,9 @@ class Admission:
         return job_type
 
     def check_room(self) -> None:
-        """Refuse everything while too much waits for the broker."""
+        """Refuse everything while too much waits for the broker, or to be stored."""
         self._backlog.check()
+        self._gate.check()
 
     def vet(self, ask: Ask) -> Submission:
         """Make *ask* a submission with an id of its own; raise ``Refusal``."""

@@ -20,6 +20,7 @@ from front_service.bulk import Bulk, ChangesMany, Finds
 from front_service.control import Control, Sends, Tells
 from front_service.crowd import Crowd
 from front_service.described.library import Library
+from front_service.gate import Gate
 from front_service.heads import Heads
 from front_service.health import Readiness
 from front_service.identity import Doorkeeper, ReadsTokens
@@ -41,6 +42,7 @@ from front_service.routes import PUBLIC_ROUTES, ROUTES
 from front_service.server import HttpServer
 from front_service.token_keys import token_keys
 from front_service.tokens import Tokens
+from front_service.turnstile import Turnstile
 from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
 from shared.blobs.store import open_blobs
 from shared.broker.fanout import FanIn, FanOut
@@ -94,6 +96,7 @@ class Ground:
     """What the service stands on: the real stores and the broker, or those of a test."""
 
     intake: Takes
+    gate: Gate
     reads: Looks
     batch_intake: AdmitsBatches
     batches: ReadsStates
@@ -162,9 +165,11 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]
         fan_out = FanOut(amqp, name="front-news", declare=makes)
         metrics = FrontMetrics()
         post = Post(outbox, publisher, confirm_wait=wait, confirmed_in=metrics.confirmed)
-        intake = Intake(pool, confirm_wait=wait)
+        gate = Gate(clock, lambda: intake.waiting, most=settings.max_submits)
+        intake = Intake(pool, confirm_wait=wait, on_commit=gate.committed)
         ground = Ground(
             intake=intake,
+            gate=gate,
             batch_intake=BatchIntake(pool, confirm_wait=wait),
             reads=Reads(looks),  # apart: no crowd of readers holds up a submit
             batches=BatchRows(looks),
@@ -279,6 +284,7 @@ def build_front(
         status=lookup.status,
         outlook=outlook,
         backlog=backlog,
+        gate=ground.gate,
         bucket=_bucket(settings, clock),
         metrics=metrics,
         clock=clock,
@@ -305,6 +311,9 @@ def build_front(
     app[keys.LIBRARY] = Library(ROUTES, catalogue)
     for route in ROUTES if settings.probe_port is None else PUBLIC_ROUTES:
         route.mount(app.router)
+    turnstile = Turnstile(
+        ground.gate, tell=metrics.refused, is_leaving=lambda: readiness.is_draining
+    )
     server = HttpServer(
         app,
         host=settings.host,
@@ -313,6 +322,7 @@ def build_front(
         heads=heads,
         readers=readers,
         crowd=crowd,
+        turnstile=turnstile,
         readiness=readiness,
         say_goodbye=partial(_say_goodbye, hub, batches),
         grace=settings.drain * _REQUESTS_SHARE,
@@ -391,6 +401,7 @@ def _measure(
 ) -> None:
     """Show what can be read off at any moment."""
     metrics.gauge("uketsuke_waiting", "Requests that wait for an ending", lambda: streams.waiting)
+    metrics.gauge("uketsuke_submit_limit", "Submits that may wait", lambda: ground.gate.limit)
     metrics.gauge("uketsuke_watchers", "Streams that follow a job", lambda: len(hub))
     metrics.gauge("uketsuke_connections", "Open connections", lambda: server.open_connections)
     metrics.gauge(

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 import structlog
 from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from front_service.api.answers import problem
@@ -20,6 +21,7 @@ from front_service.push.frames import FrameMeter
 from front_service.push.pace import Pace
 from front_service.readers import Readers
 from front_service.refusals import BadExpectation, Bug
+from front_service.turnstile import Turnstile
 from shared.contract import headers
 from shared.contract.errors import Malformed, UketsukeError, Unavailable
 from shared.contract.ids import parse_track_id
@@ -38,13 +40,32 @@ class Connection(web.RequestHandler):
     One that is too many is told so in place of whatever it is about to ask.
     """
 
-    __slots__ = ("_address", "_crowd", "_frames", "_heads", "_line", "_readers")
+    __slots__ = (
+        "_address",
+        "_answered",
+        "_crowd",
+        "_frames",
+        "_heads",
+        "_is_plain",
+        "_line",
+        "_readers",
+        "_turnstile",
+    )
 
     def __init__(
-        self, heads: Heads, readers: Readers, crowd: Crowd, manager: web.Server, **options: Any
+        self,
+        heads: Heads,
+        readers: Readers,
+        crowd: Crowd,
+        turnstile: Turnstile,
+        manager: web.Server,
+        **options: Any,
     ) -> None:
         super().__init__(manager, **options)
         self._heads, self._readers, self._crowd = heads, readers, crowd
+        self._turnstile = turnstile
+        self._answered = 0  # of the requests that the library has read
+        self._is_plain = True  # each request came whole and alone: the next byte begins another
         self._address = ""
         self._line: asyncio.Transport | None = None
         self._frames: FrameMeter | None = None
@@ -68,10 +89,42 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_plain and data and self._refuses(data):
+            return
+        before = self._request_count
         super().data_received(data)
+        if self._is_plain and data:  # there is none when the library goes on after a pause
+            self._is_plain = self._request_count == before + 1 and self._ends_with(data)
         is_idle = self._waiter is not None and not self._messages and not self._upgraded
         if is_idle and data.strip(b"\r\n"):
             self._heads.begun(self)  # of a further request on this line
+
+    def _refuses(self, data: bytes) -> bool:
+        """Answer a submit in a flood, if it is one and this line has nothing else to do."""
+        line = self._line
+        if line is None or self._answered != self._request_count:
+            return False
+        if self._close or self._force_close:
+            return False
+        if line.get_write_buffer_size():  # whoever does not read his answers gets no faster ones
+            return False
+        answer = self._turnstile.answer(data)
+        if answer is None:
+            return False
+        self._heads.done(self)
+        self._next_keepalive_close_time = self._loop.time() + (self._keepalive_timeout or 0)
+        line.write(answer)
+        return True
+
+    def _ends_with(self, data: bytes) -> bool:
+        """Tell whether the request that *data* began is the one that it ended with."""
+        if not self._messages or self._upgraded:
+            return False
+        message, payload = self._messages[-1]
+        if not isinstance(message, RawRequestMessage) or message.chunked or not payload.is_eof():
+            return False
+        size = data.find(b"\r\n\r\n") + 4 + int(message.headers.get(hdrs.CONTENT_LENGTH, 0))
+        return size == len(data)
 
     def unread(self) -> int:
         """Say how much the peer has still to take; a WebSocket's is judged by its `Socket`."""
@@ -104,7 +157,10 @@ class Connection(web.RequestHandler):
         """Say in our words what the library refused before any middleware saw it."""
         if isinstance(resp, web.HTTPExpectationFailed):
             resp = _refused(BadExpectation(), _track_id(request))
-        return await super().finish_response(request, resp, start_time)
+        finished = await super().finish_response(request, resp, start_time)
+        self._answered += 1
+        self._is_plain = self._is_plain and bool(finished[0].keep_alive)
+        return finished
 
     def handle_error(
         self,

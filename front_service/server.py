@@ -15,6 +15,7 @@ from front_service.crowd import Crowd
 from front_service.heads import Heads
 from front_service.health import Readiness
 from front_service.readers import Readers
+from front_service.turnstile import Turnstile
 
 log: Final = structlog.get_logger()
 
@@ -40,12 +41,14 @@ class HttpServer:
         heads: Heads,
         readers: Readers,
         crowd: Crowd,
+        turnstile: Turnstile,
         readiness: Readiness,
         say_goodbye: Callable[[], None],
         grace: timedelta,
     ) -> None:
         self._app, self._host, self._port, self._reuse_port = app, host, port, reuse_port
         self._heads, self._readers, self._crowd = heads, readers, crowd
+        self._turnstile = turnstile
         self._readiness, self._say_goodbye = readiness, say_goodbye
         self._grace = grace.total_seconds()
         self._server: web.Server | None = None
@@ -80,6 +83,7 @@ class HttpServer:
             self._heads,
             self._readers,
             self._crowd,
+            self._turnstile,
             server,
             loop=loop,
             access_log=None,

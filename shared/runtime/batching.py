@@ -31,6 +31,9 @@ class Batcher(Generic[Item, Answer]):
     A batch runs in a context of its own: what it does, it does on behalf of no single caller.
     With *patience*, in seconds, a caller that has no answer by then gets a ``TimeoutError``; its
     item is left to its batch if that is under way, else it is not written.
+
+    *on_flush* is told of every batch that came to its end, well or not: how many items it had, and
+    how many seconds it took.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Batcher(Generic[Item, Answer]):
         at_once: int = 1,
         linger: float = 0.0,
         patience: float | None = None,
+        on_flush: Callable[[int, float], None] | None = None,
         name: str = "batch",
     ) -> None:
         self._flush, self._most, self._at_once, self._name = flush, most, at_once, name
@@ -49,6 +53,11 @@ class Batcher(Generic[Item, Answer]):
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._writers = 0  # those that will look for waiting items once more
+        self._on_flush, self._in_hand = on_flush, 0
+
+    def __len__(self) -> int:
+        """Count the items that wait or are in a batch under way."""
+        return len(self._waiting) + self._in_hand
 
     def offer(self, item: Item) -> asyncio.Future[Answer]:
         """Hand in *item* without waiting; the future tells its answer."""
@@ -84,9 +93,20 @@ class Batcher(Generic[Item, Answer]):
                     await asyncio.sleep(self._linger)
                 size = min(len(self._waiting), self._most)
                 batch = [self._waiting.popleft() for _ in range(size)]
-                await self._write([one for one in batch if not one[1].done()])
+                await self._timed([one for one in batch if not one[1].done()])
         finally:  # in the same breath as the last look: what comes after it starts another
             self._writers -= 1
+
+    async def _timed(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        now, size = asyncio.get_running_loop().time, len(batch)
+        begun = now()
+        self._in_hand += size
+        try:
+            await self._write(batch)
+        finally:
+            self._in_hand -= size
+            if self._on_flush is not None and size:
+                self._on_flush(size, now() - begun)
 
     async def _write(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         if not batch:

@@ -169,6 +169,9 @@ class FrontSettings(CommonSettings):
     max_batch: int = Field(default=8 * 2**20, ge=1_024, description="bytes of a batch of submits")
     max_upload: int = Field(default=2**30, ge=1_024, description="bytes of one uploaded file")
     max_outbox: int = Field(default=100_000, ge=1, description="rows; above, submits get 503")
+    max_submits: int = Field(
+        default=1_000, ge=64, description="that wait to be stored at once; above, 503"
+    )
     max_connections: int = Field(default=12_000, ge=1, description="above, 503 and the end")
     max_connections_per_address: int = Field(
         default=200, ge=1, description="of one address, or of one IPv6 /64; proxies are exempt"

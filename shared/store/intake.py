@@ -7,7 +7,7 @@ asked once more whether it holds the job, before anything is said.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -51,13 +51,24 @@ class Changed:
 
 
 class Intake:
-    def __init__(self, pool: Pool, *, confirm_wait: timedelta) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        confirm_wait: timedelta,
+        on_commit: Callable[[int, float], None] | None = None,
+    ) -> None:
         self._pool = pool
         self._head_start = confirm_wait + timedelta(seconds=0.5)  # before the relay steps in
         self._submits: Batcher[Submission, Admitted] = Batcher(
-            self._write, most=_MOST, patience=_PATIENCE, name="submit"
+            self._write, most=_MOST, patience=_PATIENCE, on_flush=on_commit, name="submit"
         )
         self._jams = Jams(self._write_lane, at_once=_MOST_JAMS)
+
+    @property
+    def waiting(self) -> int:
+        """How many submissions wait for their commit; those that wait for a held key are not."""
+        return len(self._submits)
 
     async def admit(self, submission: Submission) -> Admitted:
         """Make *submission* a job, or find the job it was before; durable when this returns.

@@ -11,6 +11,7 @@ import aiohttp
 
 from front_service.app import Front, Ground, build_front
 from front_service.described.openapi import OpenApi
+from front_service.gate import Gate
 from front_service.identity import ReadsTokens
 from front_service.routes import ROUTES
 from shared.blobs.store import open_blobs
@@ -43,6 +44,7 @@ class Desk:
     url: str
     port: int
     store: MemoryStore
+    gate: Gate
     batches: MemoryBatches
     operating: MemoryOperating
     post: MemoryPost
@@ -85,6 +87,7 @@ async def open_desk(
 ) -> AsyncIterator[Desk]:
     """Serve a desk; several may share a store and the air."""
     store, post, air = store or MemoryStore(), MemoryPost(), air or Loudspeaker()
+    gate = Gate(SystemClock(), lambda: store.waiting, most=1_000)
     batches, operating = MemoryBatches(store), MemoryOperating(store)
     keys, quotas = MemoryKeys(), quotas or MemoryQuotas()
 
@@ -97,6 +100,7 @@ async def open_desk(
         blobs = await stack.enter_async_context(open_blobs(folder))
         ground = Ground(
             intake=store,
+            gate=gate,
             batch_intake=batches,
             reads=store,
             batches=batches,
@@ -125,6 +129,7 @@ async def open_desk(
                 url=f"http://127.0.0.1:{port}",
                 port=port,
                 store=store,
+                gate=gate,
                 batches=batches,
                 operating=operating,
                 post=post,

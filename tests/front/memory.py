@@ -48,7 +48,7 @@ class MemoryStore:
         self.names: dict[tuple[TenantId, str, str], JobId] = {}
         self.released: set[JobId] = set()
         self.is_away = self.line_is_away = False
-        self.questions = self.lines = 0
+        self.questions = self.lines = self.waiting = 0
         self.after_history: Callable[[], None] = lambda: None
         self._ticks = 0
 

@@ -75,6 +75,7 @@ EDGES_OF_THE_FRONT: Final = (
     "front_service.api",
     "front_service.app",
     "front_service.connection",
+    "front_service.turnstile",
     "front_service.issuer",
     "front_service.keys",
     "front_service.oidc",

@@ -335,3 +335,33 @@ async def test_a_batch_is_nobodys_own() -> None:
         await batcher.submit(1)
 
     assert seen == [None]
+
+
+async def test_it_counts_what_waits_and_what_is_under_way() -> None:
+    """Whoever must not let too much wait has to see both; what was answered is neither."""
+    desk = Desk()
+    desk.is_open.clear()
+    batcher = Batcher(desk.write, most=2)
+    calls = [asyncio.ensure_future(batcher.submit(n)) for n in range(5)]
+    await settle()
+    assert len(batcher) == 5
+
+    desk.is_open.set()
+    await asyncio.gather(*calls)
+    await settle()
+
+    assert len(batcher) == 0
+
+
+@pytest.mark.parametrize("error", [None, OSError("away")])
+async def test_it_tells_of_every_write(error: OSError | None) -> None:
+    """How many it was for, and how long it took: one that failed as well."""
+    desk, told = Desk(), list[tuple[int, float]]()
+    desk.error = error
+    batcher = Batcher(desk.write, most=2, on_flush=lambda size, took: told.append((size, took)))
+
+    await asyncio.gather(*(batcher.submit(n) for n in range(5)), return_exceptions=True)
+    await settle()
+
+    assert [size for size, _ in told] == [2, 2, 1]
+    assert all(0 <= took < 60 for _, took in told)
