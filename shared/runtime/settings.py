@@ -202,11 +202,11 @@ class FrontSettings(CommonSettings):
     oidc_algorithms: Listed = Field(
         default=("RS256", "ES256"), min_length=1, description="of signatures that are taken"
     )
-    oidc_tenant_claim: str = "tenant"
+    oidc_tenant_claim: str = Field(default="tenant", description="which claim names the tenant")
     oidc_tenant: str | None = Field(
         default=None, description="the tenant of all its tokens, instead of a claim"
     )
-    oidc_scope_claim: str = "scope"
+    oidc_scope_claim: str = Field(default="scope", description="which claim lists the scopes")
     oidc_scope_prefix: str = Field(
         default="", description="of the scopes that are ours, as uketsuke: in uketsuke:read"
     )

@@ -14,8 +14,9 @@ from tests.unit.back.deliveries import HIGH, LOW, NORMAL
 from tests.unit.back.test_consumer import Works
 
 ROUTES = st.sampled_from([HIGH, NORMAL, LOW])
+_INTEGERS = st.integers(-(2**63), 2**63 - 1)  # as much as can be written
 ANY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none() | st.booleans() | _INTEGERS | st.floats() | st.text(max_size=5),
     lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5), below),
     max_leaves=5,
 )
