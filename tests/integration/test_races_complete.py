@@ -58,8 +58,8 @@ def _all_races() -> list[Given]:
 
 
 def _writing() -> set[str]:
-    """Name the statements that change or hold rows, whatever their comments say."""
-    texts = {name: re.sub(r"--[^\n]*", "", statement(name)) for name in names()}
+    """Name the statements that change or hold rows, whatever their comments and texts say."""
+    texts = {name: re.sub(r"--[^\n]*|'[^']*'", "", statement(name)) for name in names()}
     return {name for name, text in texts.items() if _WRITES.search(text)}
 
 
