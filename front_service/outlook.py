@@ -176,8 +176,7 @@ class Outlook:
 
 
 def _line(rows: Sequence[InLine]) -> Line:
-    lanes: dict[str, list[Waiting]] = {}
+    line = Line(at=datetime.now(UTC), lanes={}, most=_MOST)
     for row in rows:
-        waiting = Waiting(row.id, row.tenant, row.type)
-        lanes.setdefault(row.priority, []).append(waiting)
-    return Line(at=datetime.now(UTC), lanes=lanes, most=_MOST)
+        line.add(Waiting(row.id, row.tenant, row.type), row.priority)
+    return line

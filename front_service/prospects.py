@@ -19,6 +19,7 @@ LONGEST_SILENCE: Final = 5 * EVERY
 
 SHARES: Final[Mapping[str, int]] = {Priority.HIGH: 6, Priority.NORMAL: 3, Priority.LOW: 1}
 _MOST_WORKERS: Final = 1_000
+_MARK: Final = 64  # jobs
 _FARTHEST: Final = timedelta(days=366)
 
 
@@ -88,6 +89,52 @@ class Waiting:
     type: str
 
 
+class Lane:
+    """What waits with one priority, first come first.
+
+    Every submit asks it, so whatever it is asked takes the same time however long it is: each job
+    knows how many of its tenant stand before it, and types are summed up at every mark.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: list[Waiting] = []
+        self._before: list[int] = []  # of the same tenant
+        self._of_tenant: Counter[TenantId] = Counter()
+        self._types: Counter[str] = Counter()
+        self._marks: list[Counter[str]] = []
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def append(self, job: Waiting) -> None:
+        if len(self._jobs) % _MARK == 0:
+            self._marks.append(self._types.copy())
+        self._jobs.append(job)
+        self._before.append(self._of_tenant[job.tenant])
+        self._of_tenant[job.tenant] += 1
+        self._types[job.type] += 1
+
+    def stands(self, job_id: JobId, place: int) -> bool:
+        """Say whether it is this job that stands at *place*."""
+        return place < len(self._jobs) and self._jobs[place].id == job_id
+
+    def of_tenant(self, tenant: TenantId, place: int) -> int:
+        """Count the jobs of *tenant* before *place*."""
+        if place >= len(self._jobs):
+            return self._of_tenant[tenant]
+        if self._jobs[place].tenant == tenant:
+            return self._before[place]
+        return sum(job.tenant == tenant for job in self._jobs[:place])
+
+    def types(self, most: int) -> Counter[str]:
+        """Count by type the first *most* jobs."""
+        if most >= len(self._jobs):
+            return self._types.copy()
+        counted = self._marks[most // _MARK].copy()
+        counted.update(job.type for job in self._jobs[most - most % _MARK : most])
+        return counted
+
+
 @dataclass(slots=True)
 class Line:
     """What waits for the workers of one pool, as it was read *at* some moment.
@@ -96,20 +143,22 @@ class Line:
     """
 
     at: datetime
-    lanes: dict[str, list[Waiting]]
+    lanes: dict[str, Lane]
     most: int
     _places: dict[JobId, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for lane in self.lanes.values():
-            self._places |= {job.id: place for place, job in enumerate(lane)}
+    def add(self, job: Waiting, priority: str) -> None:
+        """Put a job at the end of its lane."""
+        lane = self.lanes.setdefault(priority, Lane())
+        self._places[job.id] = len(lane)
+        lane.append(job)
 
     def place(self, job_id: JobId, priority: str) -> int | None:
         """Say how many stand before the job in its lane; ``None`` if it was not seen there."""
-        place = self._places.get(job_id)
-        lane = self.lanes.get(priority, ())
-        is_here = place is not None and place < len(lane) and lane[place].id == job_id
-        return place if is_here else None
+        place, lane = self._places.get(job_id), self.lanes.get(priority)
+        if place is None or lane is None:
+            return None
+        return place if lane.stands(job_id, place) else None
 
     def end(self, priority: str) -> int | None:
         """Say how many stand in a lane; ``None`` if there are more than were read."""
@@ -118,14 +167,13 @@ class Line:
 
     def position(self, tenant: TenantId, priority: str, place: int) -> int:
         """Count only the tenant's own jobs: what others have waiting is not its business."""
-        before = self.lanes.get(priority, ())[:place]
-        return 1 + sum(job.tenant == tenant for job in before)
+        lane = self.lanes.get(priority)
+        return 1 if lane is None else 1 + lane.of_tenant(tenant, place)
 
     def join(self, job: Waiting, priority: str) -> int | None:
         """Put a job that has come since at the end of its lane; answer as ``place``."""
-        if (end := self.end(priority)) is not None and job.id not in self._places:
-            self.lanes.setdefault(priority, []).append(job)
-            self._places[job.id] = end
+        if self.end(priority) is not None and job.id not in self._places:
+            self.add(job, priority)
         return self.place(job.id, priority)
 
     def ahead(self, priority: str, place: int) -> Counter[str]:
@@ -134,7 +182,7 @@ class Line:
         before: Counter[str] = Counter()
         for other, lane in self.lanes.items():
             most = place if other == priority else round(place * SHARES.get(other, 1) / share)
-            before.update(job.type for job in lane[:most])
+            before.update(lane.types(most))
         return before
 
 

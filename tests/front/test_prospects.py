@@ -1,5 +1,6 @@
 """Where a job stands, and when it may be done: reckoned, with every number stated."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -24,7 +25,11 @@ def a_beat(worker: str = "w", **facts: object) -> Beat:
 
 
 def a_line(most: int = 100, **lanes: list[Waiting]) -> Line:
-    return Line(at=START, lanes=lanes, most=most)
+    line = Line(at=START, lanes={}, most=most)
+    for priority, jobs in lanes.items():
+        for job in jobs:
+            line.add(job, priority)
+    return line
 
 
 def waiting(count: int, name: str = "a.b", tenant: TenantId = THE_TENANT) -> list[Waiting]:
@@ -84,12 +89,29 @@ class TestLine:
         assert place == 5
         assert line.position(THE_TENANT, "normal", place) == 1
 
+    def test_a_long_line_is_counted_as_a_short_one(self) -> None:
+        """What is summed up on the way says the same as counting one by one, at every place."""
+        jobs = [
+            Waiting(a_job_id(), tenant, name)
+            for tenant, name in zip(
+                [THE_TENANT, a_tenant(), THE_TENANT] * 70, ["a.b", "c.d"] * 105, strict=True
+            )
+        ]
+        line = a_line(most=1_000, normal=jobs)
+
+        for place in range(len(jobs) + 1):
+            before = jobs[:place]
+            own = sum(job.tenant == THE_TENANT for job in before)
+            assert line.ahead("normal", place) == Counter(job.type for job in before)
+            assert line.position(THE_TENANT, "normal", place) == 1 + own
+
     def test_a_job_is_looked_for_in_its_own_lane(self) -> None:
         """And not found if it came after the line was read."""
-        line = a_line(high=waiting(1), normal=waiting(3))
+        urgent, usual = waiting(1), waiting(3)
+        line = a_line(high=urgent, normal=usual)
 
-        assert line.place(line.lanes["normal"][2].id, "normal") == 2
-        assert line.place(line.lanes["high"][0].id, "normal") is None
+        assert line.place(usual[2].id, "normal") == 2
+        assert line.place(urgent[0].id, "normal") is None
         assert line.place(JobId(a_job_id()), "normal") is None
 
     def test_the_end_of_a_line_that_was_not_read_to_its_end_is_not_known(self) -> None:
