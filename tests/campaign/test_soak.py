@@ -7,6 +7,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+import aiohttp
+import asyncpg
 import pytest
 
 from deploy.local.stack import open_stack
@@ -176,8 +178,8 @@ async def _sample(scene: Scene, watch: Watch, ends: float) -> None:
             watch.pulses[name].append(await pulse(pid, probes))
         try:
             watch.tables.append(await tables(house))
-        except OSError:  # the database is just being harmed: the next sample will see it
-            continue
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            continue  # the database is just being harmed: the next sample will see it
         newest = {name: pulses[-1] for name, pulses in watch.pulses.items()}
         print(f"  {round(ends - monotonic())} s left: {newest} {watch.tables[-1]}", flush=True)
 
@@ -190,7 +192,7 @@ async def _submit_what_is_forgotten(scene: Scene, stop: asyncio.Event) -> None:
         body = {"number": number, "kind": Kind.QUICK, "job": {"resultTtlSeconds": _TTL}}
         try:
             await scene.crowd.call("POST", "/api/drill/work", json=body)
-        except (OSError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError):  # its front may just be dying
             scene.bite("unanswered")
         await asyncio.sleep(_PAUSE / 2)  # load
 
