@@ -21,7 +21,7 @@ from back_service.lines import Lines
 from back_service.offload import open_offload
 from back_service.progress import ProgressBoard
 from back_service.quarantine import Quarantine, Suspects
-from back_service.register import Presence
+from back_service.register import Presence, warn_of_unhandled
 from back_service.runner import Runner
 from back_service.telling import Teller
 from back_service.traced import TracedRunner
@@ -79,7 +79,7 @@ async def open_back(
     A quarantine calls *leave* when there is nobody left to be taken in.
     """
     catalogue = load_job_types(settings.job_type_modules)
-    handlers = load_handlers((*BUILT_IN_HANDLERS, *settings.handlers), catalogue)
+    handlers = _handlers(settings, catalogue)
     database = settings.database_url.get_secret_value()
     amqp, clock, metrics = settings.amqp_url.get_secret_value(), SystemClock(), BackMetrics()
     async with AsyncExitStack() as stack:
@@ -236,6 +236,13 @@ async def open_back(
             Afterwards("quarantine told to leave", quarantine.close, within=_TOLD),
             announcer,  # the first to know that no more is taken
         ]
+
+
+def _handlers(settings: BackSettings, catalogue: Catalogue) -> Mapping[str, Handler]:
+    handlers = load_handlers((*BUILT_IN_HANDLERS, *settings.handlers), catalogue)
+    if "work" in settings.roles and not settings.quarantine:
+        warn_of_unhandled(catalogue, handlers, settings.pools)
+    return handlers
 
 
 def _complain(metrics: BackMetrics, check: SessionCheck, ownership: Ownership) -> None:
