@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from docs.logged import logs_page
 from docs.measured import metrics_page
 from docs.settings_page import settings_page
 from shared.contract.states import ENDINGS, MEANING, MOVES, STATUS, Move, State
@@ -82,6 +83,7 @@ def state_machine() -> str:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "state_machine.md": state_machine,
     "metrics.md": metrics_page,
+    "logs.md": logs_page,
     "settings.md": settings_page,
 }
 
