@@ -1,13 +1,15 @@
 """Look at a broker as a service would meet it, and say what is not as it should be.
 
 Nothing is left behind: queues that are there are declared as they ought to be, which changes
-nothing, and none is made. A message is published for a route that no queue has.
+nothing; a queue of events is made for a moment. A message is published for a route that no queue
+has, and none is taken.
 """
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import aio_pika
@@ -23,6 +25,7 @@ from aiormq.exceptions import (
 
 from shared.broker.connection import HEARTBEAT_SECONDS, broker_urls, underlay
 from shared.broker.declaration import declare_queue
+from shared.broker.rights import examine_rights
 from shared.broker.topology import (
     DEAD_QUEUE,
     DELIVERY_LIMIT,
@@ -44,13 +47,18 @@ _LIMITS: Final = ("message-ttl", "expires", "max-length", "max-length-bytes")
 Open = Callable[[], Awaitable[Channel]]
 
 
-async def examine_broker(url: str, *, pools: Iterable[str], declares: bool) -> list[Finding]:
-    """Look at the first broker of *url*; where nobody *declares*, all must be there already."""
+async def examine_broker(
+    url: str, *, pools: Iterable[str], served: Iterable[str], declares: bool
+) -> list[Finding]:
+    """Look at the first broker of *url*; where nobody *declares*, all must be there already.
+
+    *pools* are all that jobs may be for, *served* those of a back with these settings.
+    """
     connection = aio_pika.Connection(broker_urls(url, HEARTBEAT_SECONDS)[0])
     try:
         async with asyncio.timeout(_PATIENCE):
             await connection.connect()
-        return await _looked_at(connection, list(pools), declares=declares)
+        return await _looked_at(connection, list(pools), list(served), declares=declares)
     except (OSError, TimeoutError, aiormq.exceptions.AMQPError) as error:
         return [wrong("broker", _short(error), _URL)]
     finally:
@@ -60,7 +68,7 @@ async def examine_broker(url: str, *, pools: Iterable[str], declares: bool) -> l
 
 
 async def _looked_at(
-    connection: AbstractConnection, pools: Sequence[str], *, declares: bool
+    connection: AbstractConnection, pools: Sequence[str], served: Sequence[str], *, declares: bool
 ) -> list[Finding]:
     async def opened() -> Channel:
         channel: Any = await underlay(connection).channel(publisher_confirms=True)
@@ -74,7 +82,8 @@ async def _looked_at(
     for queue in (*(q for pool in pools for q in pool_queues(pool)), DEAD_QUEUE):
         found.append(await _queue(opened, queue, declares=declares))
     found.append(await _publishes(opened))
-    return found
+    ask = partial(_asked, opened)
+    return [*found, *await examine_rights(ask, pools=served, does_all=declares)]
 
 
 def version(text: str) -> Finding:

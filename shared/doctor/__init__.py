@@ -50,7 +50,7 @@ async def examine(policy_list: bytes | None = None) -> list[Finding]:
     pools = sorted({*catalogue.pools, *back.pools})
     of_database, of_broker, of_workers = await asyncio.gather(
         examine_database(database, most_sessions=most),
-        examine_broker(amqp, pools=pools, declares=front.declare_topology),
+        examine_broker(amqp, pools=pools, served=back.pools, declares=front.declare_topology),
         _workers(database, catalogue),
     )
     return [
