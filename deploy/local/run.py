@@ -1,5 +1,6 @@
 """``make run``: the local stack, the migrations, and both services, until Ctrl-C.
 
+Says that it is ready when both services say so of themselves: the back on a port for its probes.
 Stops in order, each once: front, back (with its time to drain), broker, database. Exits 0 when
 asked to stop, 1 when something fell.
 """
@@ -25,6 +26,7 @@ from deploy.local.terminal import StopAsked, Stops
 _Number = TypeVar("_Number", int, float)
 _DEFAULT_PORT = 8080
 _URL_THE_CALLERS_TRY = f"http://127.0.0.1:{_DEFAULT_PORT}"
+_PROBE_PORT = "UKETSUKE_PROBE_PORT"
 _READY_WITHIN = 60.0
 _DRAIN_SECONDS = 25.0  # the services' own default
 _AFTER_DRAIN = 10.0
@@ -32,6 +34,7 @@ _BANNER = """
   Uketsuke is ready, in {seconds:.1f} s.
 
     address                    {url}
+    figures of the back        {probes}/metrics
     data, kept for next time   {folder}
     process of this launcher   {pid}
 
@@ -52,10 +55,13 @@ class Plan:
     folder: Path
     host: str
     port: int
+    probe_host: str
+    probe_port: int
     drain: float
     migrate: str
     front: str
     back: str
+    within: float
 
     @property
     def url(self) -> str:
@@ -64,7 +70,25 @@ class Plan:
 
     @property
     def caller_host(self) -> str:
-        return "127.0.0.1" if self.host in {"0.0.0.0", ""} else self.host  # noqa: S104  compared
+        return _near(self.host)
+
+    @property
+    def probes(self) -> str:
+        """Where the back service says how it is."""
+        return f"http://{_near(self.probe_host)}:{self.probe_port}"
+
+    def unready(self) -> list[str]:
+        """Ask both services, and name those that do not say that they are ready."""
+        said = {
+            f"the front service ({self.url}/readyz)": (self.caller_host, self.port),
+            f"the back service ({self.probes}/readyz)": (_near(self.probe_host), self.probe_port),
+        }
+        return [name for name, place in said.items() if not probes.says_ready(*place)]
+
+
+def _near(host: str) -> str:
+    """Answer where something that listens at *host* is met on this machine."""
+    return "127.0.0.1" if host in {"0.0.0.0", ""} else host  # noqa: S104  compared
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -95,13 +119,24 @@ def _plan(words: Sequence[str] | None, folder: Path, environ: Mapping[str, str])
     reader.add_argument("--migrate", default="shared.store.migrate", help="a module")
     reader.add_argument("--front", default="front_service", help="a module")
     reader.add_argument("--back", default="back_service", help="a module")
-    modules = reader.parse_args(words)
-    port = _number(environ, "UKETSUKE_PORT", int, _DEFAULT_PORT)
-    drain = _number(environ, "UKETSUKE_DRAIN", float, _DRAIN_SECONDS)
-    if not 0 < port < 1 << 16:
-        raise CannotStart(f"UKETSUKE_PORT={port} is no port: they go from 1 to 65535.")
-    host = environ.get("UKETSUKE_HOST") or "127.0.0.1"
-    return Plan(folder=folder, host=host, port=port, drain=drain, **vars(modules))
+    reader.add_argument("--within", default=_READY_WITHIN, type=float, help="seconds to be ready")
+    given = reader.parse_args(words)
+    return Plan(
+        folder=folder,
+        host=environ.get("UKETSUKE_HOST") or "127.0.0.1",
+        port=_port(environ, "UKETSUKE_PORT", _DEFAULT_PORT),
+        probe_host=environ.get("UKETSUKE_PROBE_HOST") or "127.0.0.1",
+        probe_port=_port(environ, _PROBE_PORT, 0) or processes.free_ports(1)[0],
+        drain=_number(environ, "UKETSUKE_DRAIN", float, _DRAIN_SECONDS),
+        **vars(given),
+    )
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    port = _number(environ, name, int, default)
+    if environ.get(name) and not 0 < port < 1 << 16:
+        raise CannotStart(f"{name}={port} is no port: they go from 1 to 65535.")
+    return port
 
 
 def _number(
@@ -120,6 +155,11 @@ def _refuse_what_cannot_work(plan: Plan) -> None:
         raise AlreadyRunning
     if obstacle := processes.obstacle(plan.port, plan.host):
         raise CannotStart(_no_place(plan, obstacle))
+    if plan.probe_port == plan.port or processes.obstacle(plan.probe_port, plan.probe_host):
+        raise CannotStart(
+            f"{_PROBE_PORT}={plan.probe_port} is no port that the back service can have for its"
+            " probes. Choose another, or leave it out: then a free one is found."
+        )
 
 
 def _no_place(plan: Plan, obstacle: OSError) -> str:
@@ -151,7 +191,7 @@ def _serve(plan: Plan, stack: Stack, stops: Stops, began: float) -> int:
     running: list[Service] = []
     try:
         for name, module in (("front", plan.front), ("back", plan.back)):
-            running.append(Service(name, module, environment, record.ROOT))
+            running.append(Service(name, module, environment | _probed(plan, name), record.ROOT))
         _watch(plan, stack, running, began)
     except StopAsked:
         time_left = f"running jobs have up to {plan.drain:g} s"
@@ -172,13 +212,14 @@ def _watch(plan: Plan, stack: Stack, running: Sequence[Service], began: float) -
         alive["broker"] = lambda: stack.broker.exit_code
     pids = {service.name: service.pid for service in running}
     record.write(plan.folder, {**record.read(plan.folder), "url": plan.url, "services": pids})
-    late = time.monotonic() + _READY_WITHIN
+    late = time.monotonic() + plan.within
     terminal.say("waiting for the services to be ready …")
 
     def is_ready() -> bool:
-        if time.monotonic() > late:
-            raise CannotStart(f"{plan.url}/readyz is not ready after {_READY_WITHIN:.0f} s")
-        return probes.says_ready(plan.caller_host, plan.port)
+        unready = plan.unready()
+        if unready and time.monotonic() > late:
+            raise CannotStart(f"not ready after {plan.within:g} s: {' and '.join(unready)}")
+        return not unready
 
     services.watch(alive, until=is_ready)
     seconds = time.monotonic() - began
@@ -189,7 +230,12 @@ def _watch(plan: Plan, stack: Stack, running: Sequence[Service], began: float) -
 def _banner(plan: Plan, seconds: float) -> str:
     elsewhere = "" if plan.url == _URL_THE_CALLERS_TRY else f" --url {plan.url}"
     return _BANNER.format(
-        seconds=seconds, url=plan.url, folder=plan.folder, pid=os.getpid(), elsewhere=elsewhere
+        seconds=seconds,
+        url=plan.url,
+        probes=plan.probes,
+        folder=plan.folder,
+        pid=os.getpid(),
+        elsewhere=elsewhere,
     )
 
 
@@ -204,13 +250,18 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
+def _probed(plan: Plan, name: str) -> dict[str, str]:
+    """Give the back a port for its probes; a front answers them where it answers all."""
+    return {_PROBE_PORT: str(plan.probe_port)} if name == "back" else {}
+
+
 def _environment(plan: Plan, stack: Stack, environ: Mapping[str, str]) -> dict[str, str]:
     """Tell the services where things are; what the user set goes before our choices."""
     return {
         "UKETSUKE_BLOB_DIR": str(plan.folder / "blobs"),
         "TMPDIR": str(_emptied(plan.folder / "tmp")),
         "UKETSUKE_LOG_FORMAT": "console",
-        **environ,
+        **{name: value for name, value in environ.items() if name != _PROBE_PORT},
         "UKETSUKE_HOST": plan.host,
         "UKETSUKE_PORT": str(plan.port),
         "UKETSUKE_DATABASE_URL": stack.database_url,

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,15 @@ _STANDINS += ["--front", "tests.deploy.standins.front", "--back", "tests.deploy.
 class Launcher:
     """One ``make run`` with small programs in the place of the services."""
 
-    def __init__(self, folder: Path, port: int, environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, port: int, environment: dict[str, str], words: Sequence[str]
+    ) -> None:
         self.port = port
         self.folder = Path(environment["UKETSUKE_LOCAL_DIR"])
         self._output = folder / f"output-{port}-{os.urandom(4).hex()}"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local.run", *_STANDINS],
+                [sys.executable, "-m", "deploy.local.run", *_STANDINS, *words],
                 cwd=record.ROOT,
                 env=environment,
                 stdout=output,
@@ -68,7 +70,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     started: list[Launcher] = []
     inherited = {key: text for key, text in os.environ.items() if not key.startswith("UKETSUKE_")}
 
-    def start(*, port: int | None = None, **more: str) -> Launcher:
+    def start(*, port: int | None = None, words: Sequence[str] = (), **more: str) -> Launcher:
         own_port = port or processes.free_ports(1)[0]
         environment = {
             **inherited,
@@ -77,7 +79,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
             "UKETSUKE_PORT": str(own_port),
             **more,
         }
-        started.append(Launcher(tmp_path, own_port, environment))
+        started.append(Launcher(tmp_path, own_port, environment, words))
         return started[-1]
 
     yield start

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import commands, demo, processes, record, run, suite
+from deploy.local import commands, demo, probes, processes, record, run, suite
 from tests.deploy.conftest import Launch, Launcher
 from uketsuke.cli.visit import DEFAULT_URL
 
@@ -56,6 +56,41 @@ def test_where_the_command_line_looks_by_itself_it_need_not_be_told(tmp_path: Pa
 
     assert plan.url == DEFAULT_URL
     assert "--url" not in run._banner(plan, 1.0)
+
+
+def test_it_is_not_ready_before_the_back_is(launch: Launch) -> None:
+    """Who submits at once would else wait for a worker, and not know for what."""
+    launcher = launch(STANDIN_BACK="wait")
+    back = launcher.pid_of_back()
+    assert processes.await_truth(lambda: probes.says_ready("127.0.0.1", launcher.port), 20.0)
+    assert launcher.says("waiting for the services")
+    assert not any("Uketsuke is ready" in line for line in launcher.lines)
+
+    os.kill(back, signal.SIGUSR2)
+
+    assert is_ready(launcher)
+
+
+def test_whoever_does_not_become_ready_is_named(launch: Launch) -> None:
+    """Of two services a person must know which log to read."""
+    launcher = launch(STANDIN_BACK="wait", words=["--within", "3"])
+
+    assert launcher.ends() == 1
+
+    assert launcher.says("not ready after 3 s: the back service (http://127.0.0.1:")
+    assert launcher.says("front ends")
+    assert launcher.says("back ends")
+
+
+def test_the_probes_that_the_user_wants_are_the_backs(launch: Launch) -> None:
+    """One port for two services would be a fall of the second."""
+    (port,) = processes.free_ports(1)
+    launcher = launch(UKETSUKE_PROBE_PORT=str(port))
+
+    assert is_ready(launcher)
+
+    assert launcher.says(f"UKETSUKE_PROBE_PORT={port}")
+    assert probes.says_ready("127.0.0.1", port)
 
 
 def test_what_the_user_set_reaches_the_services(launch: Launch) -> None:
@@ -162,6 +197,7 @@ def test_a_killed_launcher_takes_its_services_along(launch: Launch) -> None:
         ("UKETSUKE_PORT", "abc"),
         ("UKETSUKE_PORT", "0"),
         ("UKETSUKE_PORT", "70000"),
+        ("UKETSUKE_PROBE_PORT", "0"),
         ("UKETSUKE_DRAIN", "soon"),
         ("UKETSUKE_HOST", "192.0.2.1"),
     ],
