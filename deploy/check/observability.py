@@ -12,7 +12,8 @@ from typing import Any, Final
 import yaml
 
 from deploy.check.verdict import Verdict, judged, not_verified
-from deploy.local.promtool import HOW, find_promtool
+from deploy.local import terminal
+from deploy.local.promtool import HOW, fetch_promtool
 from docs.measured import ROOT, measures
 
 FOLDER: Final = ROOT / "deploy" / "observability"
@@ -44,7 +45,7 @@ def check_observability() -> Iterator[Verdict]:
         "dashboard: of metrics and labels that are counted",
         "\n".join(strange(dashboard_queries())),
     )
-    if (promtool := find_promtool()) is None:
+    if (promtool := fetch_promtool(terminal.say)) is None:
         yield not_verified("rules and queries: syntax, and when they ring", HOW)
         return
     yield judged("rules: promtool check", asked(promtool, "check", "rules", str(RULES)))

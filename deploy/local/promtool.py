@@ -26,9 +26,15 @@ def find_promtool(environ: Mapping[str, str] = os.environ) -> str | None:
 def ensure_promtool(say: Say, environ: Mapping[str, str] = os.environ) -> str | None:
     """As `find_promtool`, and fetch it in CI; what fails is told, and tests will say so."""
     found = find_promtool(environ)
-    if found or not environ.get("CI") or not can_fetch():
+    return found if found or not environ.get("CI") else fetch_promtool(say, environ)
+
+
+def fetch_promtool(say: Say, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Find it, or fetch it; ``None`` where that cannot be."""
+    found = find_promtool(environ)
+    if found or not can_fetch():
         return found
-    say("fetching promtool, about 40 MB, for the tests of alert rules …")
+    say("fetching promtool, about 40 MB, for alert rules …")
     try:
         unpack("prometheus", family="prometheus", into=_folder())
     except CannotFetch as error:
