@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any, Final
 
+from deploy.check.doors import asks_for_keys, can_be_scraped, keeps_an_open_house_shut
 from deploy.check.rendered import Document, Manifests, Workload
 
 Rule = Callable[[Manifests], Iterator[str]]
@@ -263,7 +264,20 @@ RULES: Final[Mapping[str, Rule]] = {
     "only fetching pools may leave": keeps_to_itself,
     "secrets are files": keeps_secrets_in_files,
     "figures on a port of their own": keeps_figures_apart,
+    "figures can be scraped": can_be_scraped,
+    "callers show a key": asks_for_keys,
+    "without keys no way in": keeps_an_open_house_shut,
     "no links to services": hides_from_strangers,
     "images have a version": names_its_images,
     "fits its database": fits_its_database,
 }
+
+
+_NOT_FOR: Final[Mapping[str, frozenset[str]]] = {"dev": frozenset({"callers show a key"})}
+"""What a rendering need not keep: at a desk anybody may submit."""
+
+
+def rules_for(overlay: str) -> Mapping[str, Rule]:
+    """Give the rules that the rendering *overlay* must keep."""
+    spared = _NOT_FOR.get(overlay, frozenset())
+    return {promise: rule for promise, rule in RULES.items() if promise not in spared}

@@ -11,7 +11,7 @@ from typing import Any, Final
 import jsonschema
 import yaml
 
-from deploy.check.hardening import RULES
+from deploy.check.hardening import rules_for
 from deploy.check.rendered import OVERLAYS, Manifests, NoRenderer, NotRendered, render
 from deploy.check.verdict import Verdict, judged, not_verified, sound, wrong
 
@@ -53,7 +53,7 @@ def _check(overlay: str, manifests: Manifests) -> Iterator[Verdict]:
             f"{overlay}: schemas of {version}, strictly", of_kubernetes(manifests, version)
         )
     yield judged(f"{overlay}: custom resources", "\n".join(of_ours(manifests)))
-    for promise, rule in RULES.items():
+    for promise, rule in rules_for(overlay).items():
         yield judged(f"{overlay}: {promise}", "\n".join(rule(manifests)))
 
 

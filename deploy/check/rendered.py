@@ -28,7 +28,7 @@ class NotRendered(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A Deployment, StatefulSet or Job, with the pod that it makes."""
+    """A Deployment, StatefulSet or Job, of a CronJob its Job; with the pod that it makes."""
 
     kind: str
     name: str
@@ -68,9 +68,10 @@ class Manifests:
 
     @property
     def workloads(self) -> Iterator[Workload]:
-        for found in self.of("Deployment", "StatefulSet", "Job"):
-            name = found["metadata"]["name"]
-            yield Workload(kind=found["kind"], name=name, spec=found["spec"])
+        for found in self.of("Deployment", "StatefulSet", "Job", "CronJob"):
+            name, spec = found["metadata"]["name"], found["spec"]
+            made = spec["jobTemplate"]["spec"] if found["kind"] == "CronJob" else spec
+            yield Workload(kind=found["kind"], name=name, spec=made)
 
     @property
     def ours(self) -> list[Workload]:

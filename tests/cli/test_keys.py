@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -121,6 +122,27 @@ async def test_a_tenant_is_told_what_it_may_use(office: Office) -> None:
 
     for words in (("gamma", "--rate", "0"), ("gamma", "--burst", "5"), ("No Name",)):
         await office.run("set", *words, code=2, group="tenants")
+
+
+def test_the_database_may_stand_in_a_file_of_secrets(office: Office, tmp_path: Path) -> None:
+    """As in a cluster: what an environment says is shown by every crash."""
+    (tmp_path / "uketsuke_database_url").write_text(office.url)
+    env = {"UKETSUKE_DATABASE_URL": None, "UKETSUKE_SECRETS_DIR": str(tmp_path)}
+
+    found = CliRunner().invoke(build(), ["keys", "create", "--tenant", "filed"], env=env)
+
+    assert found.exit_code == 0
+    assert digest_of(found.stdout.strip()) is not None
+
+
+def test_no_address_at_all_is_one_mistake_with_its_name() -> None:
+    """Nothing is tried at a database that nobody has named."""
+    env = {"UKETSUKE_DATABASE_URL": None, "UKETSUKE_SECRETS_DIR": None}
+
+    found = CliRunner().invoke(build(), ["keys", "list"], env=env)
+
+    assert found.exit_code == 2
+    assert "UKETSUKE_DATABASE_URL: Field required" in found.stderr
 
 
 async def test_a_database_that_is_none_is_one_line(office: Office) -> None:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from deploy.check.hardening import RULES
+from deploy.check.doors import EVERYWHERE
+from deploy.check.hardening import RULES, rules_for
 from deploy.check.manifests import VERSIONS, of_kubernetes, of_ours, schemas
 from deploy.check.rendered import OVERLAYS
 from shared.contract.addresses import PUBLIC_PORTS
@@ -42,10 +43,21 @@ def test_every_schema_of_ours_is_used() -> None:
     assert set(schemas()) == {f"{d['apiVersion']}/{d['kind']}" for d in documents} & set(schemas())
 
 
-@pytest.mark.parametrize("promise", RULES)
+@pytest.mark.parametrize(
+    ("overlay", "promise"),
+    [(overlay, promise) for overlay in OVERLAYS for promise in rules_for(overlay)],
+)
 def test_the_hardening_rules_hold(overlay: str, promise: str) -> None:
     """Each line of the security checklist, on what a cluster would really get."""
     assert list(RULES[promise](rendered(overlay))) == []
+
+
+def test_a_try_alone_is_spared_a_rule_and_only_that_of_keys() -> None:
+    """Whoever deploys what lies here gets a desk that asks who calls."""
+    assert {overlay: set(RULES) - set(rules_for(overlay)) for overlay in OVERLAYS} == {
+        "dev": {"callers show a key"},
+        "production": set(),
+    }
 
 
 def _pod(found: Any) -> Any:
@@ -54,6 +66,10 @@ def _pod(found: Any) -> Any:
 
 def _container(found: Any) -> Any:
     return _pod(found)["containers"][0]
+
+
+def _let_anybody_in(found: Any) -> None:
+    _container(found)["env"].append({"name": "UKETSUKE_ALLOW_ANONYMOUS", "value": "yes"})
 
 
 SPOILS: Final[list[tuple[str, str, str, Callable[[Any], Any]]]] = [
@@ -100,6 +116,18 @@ SPOILS: Final[list[tuple[str, str, str, Callable[[Any], Any]]]] = [
      lambda d: d["spec"]["ports"].append({"name": "m", "port": 90, "targetPort": "probes"})),
     ("figures on a port of their own", "ConfigMap", "uketsuke-settings",
      lambda d: d["data"].update(UKETSUKE_PROBE_PORT="8080")),
+    ("figures can be scraped", "ConfigMap", "uketsuke-settings",
+     lambda d: d["data"].update(UKETSUKE_PROBE_PORT="9091")),
+    ("figures can be scraped", "Deployment", FRONT,
+     lambda d: d["spec"]["template"]["metadata"]["annotations"].pop("prometheus.io/port")),
+    ("figures can be scraped", "ConfigMap", "uketsuke-settings",
+     lambda d: d["data"].pop("UKETSUKE_PROBE_HOST")),
+    ("figures can be scraped", "NetworkPolicy", "figures",
+     lambda d: d["spec"]["ingress"].clear()),
+    ("callers show a key", "Deployment", FRONT,
+     lambda d: _container(d)["env"].append({"name": "UKETSUKE_AUTH", "value": "auto"})),
+    ("callers show a key", "Deployment", FRONT, _let_anybody_in),
+    ("without keys no way in", "Deployment", FRONT, _let_anybody_in),
     ("no links to services", "Deployment", BACK, lambda d: _pod(d).pop("enableServiceLinks")),
     ("images have a version", "Deployment", FRONT,
      lambda d: _container(d).update(image="registry.example.com:5000/uketsuke-front")),
@@ -150,7 +178,7 @@ def test_the_services_take_the_settings_that_the_manifests_give(
     read = read_settings(FrontSettings if name == FRONT else BackSettings)
 
     assert unknown_names() == []
-    assert read.probe_host == "10.1.2.3"
+    assert read.probe_host in EVERYWHERE
     assert read.probe_port == 9090
     assert read.declare_topology is False
 

@@ -18,6 +18,7 @@ class Load:
     """*callers* that each submit a job and read it again, every *pause* seconds."""
 
     url: str
+    key: str
     callers: int = 12
     pause: float = 0.3
     jobs: list[str] = field(default_factory=list)
@@ -36,7 +37,10 @@ class Load:
 
     async def _call(self, number: int) -> None:
         connector = aiohttp.TCPConnector(limit=2)
-        async with aiohttp.ClientSession(self.url, connector=connector, timeout=_PATIENCE) as line:
+        shown = {"Authorization": f"Bearer {self.key}"}
+        async with aiohttp.ClientSession(
+            self.url, connector=connector, timeout=_PATIENCE, headers=shown
+        ) as line:
             while not self._is_over:
                 await self._submit_and_look(line, number)
                 await asyncio.sleep(self.pause)

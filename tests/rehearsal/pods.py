@@ -1,7 +1,8 @@
 """Pods without a cluster: commands, environment, probes and endings are those of the manifest.
 
 What differs is said here: no image, so ``python`` is this one and the code is that of this folder;
-no network of pods, so each has an address of 127.0.0.0/8; paths of mounts are folders of the run.
+no network of pods, so each has an address of 127.0.0.0/8, which stands for all of its own; paths
+of mounts are folders of the run.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from deploy.check.doors import EVERYWHERE
 from deploy.check.rendered import Manifests, Workload
 from deploy.local import processes, record
 
@@ -71,6 +73,19 @@ class Pod:
         await self._starts_up()
         self._watch = asyncio.create_task(self._keep_watch(), name=f"probes of {self.name}")
 
+    async def say(self, *command: str) -> str:
+        """Run *command* beside the pod's own, as ``kubectl exec``; give what it prints."""
+        asked = await asyncio.create_subprocess_exec(
+            *_command(command),
+            stdout=asyncio.subprocess.PIPE,
+            env=self.environment(self._main),
+            cwd=record.ROOT,
+        )
+        said, _ = await asyncio.wait_for(asked.communicate(), _PREPARED_WITHIN)
+        if asked.returncode != 0:
+            raise PodFailed(f"{self.name}: {' '.join(command)} ended with {asked.returncode}")
+        return said.decode()
+
     async def stop(self) -> None:
         """As the kubelet: hook, signal, grace, and then no more mercy."""
         self.is_stopping, began = True, time.monotonic()
@@ -123,7 +138,8 @@ class Pod:
     def environment(self, container: Mapping[str, Any]) -> dict[str, str]:
         """Give nothing but what the manifest gives, with its paths turned to ours."""
         told = self.node.manifests.settings(container, self.address)
-        places = {m["mountPath"]: self._place(m["name"]) for m in container["volumeMounts"]}
+        mounts = {m["mountPath"]: self._place(m["name"]) for m in container["volumeMounts"]}
+        places = {**mounts, **dict.fromkeys(EVERYWHERE, self.address)}
         turned = {name: str(places.get(value, value)) for name, value in told.items()}
         temporary = self.node.folder / f"{self.name}.tmp"
         temporary.mkdir(exist_ok=True)

@@ -54,6 +54,7 @@ class Stage:
         self._places = places
         by_name = {workload.name: workload for workload in node.manifests.ours}
         self.prepare = by_name["uketsuke-prepare"]
+        self.administrator = by_name["uketsuke-administrator"]
         self.front = self._deployment(by_name["uketsuke-front"], balancer)
         self.back = self._deployment(by_name["uketsuke-back-default"])
         self.upkeep = self._deployment(by_name["uketsuke-upkeep"])
@@ -67,6 +68,18 @@ class Stage:
             node=self._node, workload=self.prepare, name="prepare", address=next(self._places)
         )
         await pod.start()
+
+    async def make_key(self) -> str:
+        """Have the administrator's pod make a key, as the deployment page says."""
+        pod = Pod(
+            node=self._node,
+            workload=self.administrator,
+            name="administrator",
+            address=next(self._places),
+        )
+        words = ("python", "-m", "uketsuke", "keys", "create", "--tenant", "rehearsal", "--json")
+        made = await pod.say(*words)
+        return str(json.loads(made)["key"])
 
     async def ask(self, query: str) -> Any:
         connection = await asyncpg.connect(self._database_url)
@@ -118,7 +131,7 @@ async def _rehearse(manifests: Manifests, stack: Stack) -> dict[str, Any]:
         endpoints = asyncio.create_task(stage.front.keep_endpoints())
         await asyncio.gather(stage.front.scale(3), stage.back.scale(2), stage.upkeep.scale(2))
         terminal.say("3 fronts, 2 backs, 2 of upkeep are ready")
-        load = Load(stage.balancer.url)
+        load = Load(stage.balancer.url, key=await stage.make_key())
         calling = asyncio.create_task(load.run())
         await _changes(stage)
         load.stop()

@@ -1,16 +1,19 @@
 """Each role of the database may do what its service asks, and nothing that it never asks."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
 from shared.store.migrate import GRANTS
 from shared.store.sql import statement
 from tests.house.sources import imports, sources
 from tests.house.statements import asked_by
 from tests.rights.databases import SERVICES, as_role, open_database, run
+from uketsuke.cli import build
 
 pytestmark = pytest.mark.servers
 
@@ -209,3 +212,19 @@ async def test_a_stranger_finds_the_door_shut(place: str) -> None:
 async def test_grants_can_be_run_again_at_any_time(place: str) -> None:
     """Every migration runs them, whether anything has changed or not."""
     await run(as_role(place, "uketsuke_migrator"), GRANTS.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("role", "code"), [("uketsuke_migrator", 0), ("uketsuke_front", 2), ("uketsuke_back", 2)]
+)
+async def test_the_schemas_owner_makes_keys_and_no_service_does(
+    place: str, role: str, code: int
+) -> None:
+    """Whoever takes a service over cannot make himself at home."""
+    env = {"UKETSUKE_DATABASE_URL": as_role(place, role)}
+    words = ["keys", "create", "--tenant", "acme"]
+
+    found = await asyncio.to_thread(CliRunner().invoke, build(), words, env=env)
+
+    assert found.exit_code == code, found.output
+    assert found.stdout.startswith("uketsuke_") is (code == 0)

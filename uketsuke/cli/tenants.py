@@ -30,8 +30,30 @@ if TYPE_CHECKING:
 _ADDRESS: Final = "UKETSUKE_DATABASE_URL"
 _LONGEST_NAME: Final = 100
 
+
+def _address_of_the_services() -> str:
+    """Read it as they do, from a file of secrets as well: beside them nobody need know it."""
+    from shared.runtime.settings import (  # noqa: PLC0415  only where no option names it
+        BadSettings,
+        DatabaseAddress,
+        read_settings,
+    )
+
+    try:
+        return read_settings(DatabaseAddress).database_url.get_secret_value()
+    except BadSettings as error:
+        raise typer.BadParameter(f"nothing names the database: {error}") from None
+
+
 Database = Annotated[
-    str, typer.Option(envvar=_ADDRESS, show_envvar=True, help="The database of the services.")
+    str,
+    typer.Option(
+        envvar=_ADDRESS,
+        show_envvar=True,
+        default_factory=_address_of_the_services,
+        show_default=False,
+        help="The database of the services.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document a line, nothing else.")]
 
