@@ -11,14 +11,16 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from front_service.allowance import Policy
 from front_service.backlog import Backlog
 from front_service.bucket import Bucket
 from front_service.gate import Gate
 from front_service.outlook import Outlook
 from front_service.pointers import mistake, steps_to
+from front_service.refusals import QuotaReached
 from front_service.vetting import Ask, check_idempotency_key, vet
 from shared.contract.addresses import EgressRules
-from shared.contract.errors import Invalid, OverQuota, UnknownType
+from shared.contract.errors import Invalid, TooLarge, UnknownType
 from shared.contract.events import encode_news
 from shared.contract.files import FileReference
 from shared.contract.job_types import Catalogue, JobType
@@ -102,6 +104,24 @@ class Admission:
         self._backlog.check()
         self._gate.check()
 
+    def check_burst(self, jobs: int) -> None:
+        """Raise ``TooLarge`` for more jobs than this front ever takes at once."""
+        if self._bucket is not None and jobs > self._bucket.burst:
+            most = self._bucket.burst
+            raise TooLarge(f"This service takes {most} jobs at once, not {jobs}.")
+
+    def charge(self, jobs: int = 1) -> None:
+        """Count so many submits, good or bad; raise ``QuotaReached``, and then count none.
+
+        *jobs* are no more than ``check_burst`` lets pass.
+        """
+        if self._bucket is None:
+            return
+        wait = self._bucket.take(self._clock.monotonic(), jobs)
+        if wait:
+            standing = self._bucket.standing(wait)
+            raise QuotaReached(Policy.FRONT, "More is submitted here than may be.", standing)
+
     def vet(self, ask: Ask) -> Submission:
         """Make *ask* a submission with an id of its own; raise ``Refusal``."""
         job_type = self._catalogue.get(ask.type)
@@ -112,7 +132,7 @@ class Admission:
     async def submit(self, ask: Ask) -> Ticket:
         """Accept *ask* as a job; raises ``Refusal``, and then kept nothing, or ``Unavailable``."""
         self.check(ask.type, ask.idempotency_key)
-        self._check_rate()
+        self.charge()
         submission = self.vet(ask)
         began = self._clock.monotonic()
         admitted = await self._admit(submission, ask)
@@ -137,11 +157,6 @@ class Admission:
             existing=accepted.existing,
         )
         return Ticket(document, accepted.replayed)
-
-    def _check_rate(self) -> None:
-        wait = 0 if self._bucket is None else self._bucket.take(self._clock.monotonic())
-        if wait:
-            raise OverQuota("More is submitted here than may be.", retry_after=wait)
 
     async def _confirmed(self, row: OutboxRow | None) -> bool | None:
         """Wait a little for the broker; ``None`` if there is nothing to wait for."""

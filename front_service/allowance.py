@@ -20,6 +20,7 @@ class Policy(StrEnum):
     SUBMITS = "submits"
     QUEUED = "queued"
     STREAMS = "streams"
+    FRONT = "front"  # of one replica, for all tenants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

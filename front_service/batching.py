@@ -107,8 +107,16 @@ class Batching:
         finally:
             self._under_way -= 1
 
+    def check_size(self, asked: Asked) -> None:
+        """Raise ``TooLarge`` for more than is ever taken at once, before anything is counted."""
+        self._admission.check_burst(len(asked.entries))
+
     async def submit(self, ask: BatchAsk) -> BatchTicket:
-        """Accept what is good of a batch; raise ``BatchRefused`` if nothing of it is kept."""
+        """Accept what is good of a batch; raise ``BatchRefused`` if nothing of it is kept.
+
+        Each submission counts as a submit: raises ``QuotaReached`` if they are too many by now.
+        """
+        self._admission.charge(len(ask.asked.entries))
         batch_id = BatchId(fresh_job_id())
         judged = await self._judged(ask, batch_id)
         good = {n: one for n, one in enumerate(judged) if isinstance(one, Submission)}

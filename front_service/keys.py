@@ -45,5 +45,5 @@ TRACE: Final = web.RequestKey("trace", str)
 """The traceparent of the step that a request is, where traces are on."""
 MARKS: Final = web.RequestKey[dict[str, str]]("marks", dict)  # headers of every answer
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
-SEAT: Final = web.RequestKey("seat", Seat)  # of a stream
+SEAT: Final = web.RequestKey("seat", Seat)  # of a stream, or of a request that may wait
 GRANT: Final = web.RequestKey("grant", Grant)  # of a stream that a read token opens

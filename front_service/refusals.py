@@ -73,7 +73,7 @@ class OutOfScope(Forbidden):
 
 
 class QuotaReached(OverQuota):
-    """The tenant may have no more of what *policy* counts; *standing* is told in headers."""
+    """Nobody gets more of what *policy* counts now; *standing* is told in headers."""
 
     def __init__(self, policy: Policy, detail: str, standing: Standing) -> None:
         super().__init__(detail, retry_after=max(1, ceil(standing.wait)))

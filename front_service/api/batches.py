@@ -35,6 +35,7 @@ async def submit(request: web.Request) -> web.Response:
     batching, principal = request.app[BATCHING], request[PRINCIPAL]
     with batching.room(idempotency_key):
         raw, asked = await _read(request)
+        batching.check_size(asked)
         standing = await request.app[QUOTAS].submit(principal.tenant, len(asked.entries))
         answer = await batching.submit(
             BatchAsk(

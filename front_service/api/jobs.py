@@ -5,9 +5,10 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from front_service.api import waiting
 from front_service.api.answers import document, empty, written
 from front_service.api.submit import LONGEST_WAIT
-from front_service.keys import CONTROL, LOOKUP, OUTLOOK, PRINCIPAL, SETTINGS, STREAMS
+from front_service.keys import CONTROL, LOOKUP, OUTLOOK, PRINCIPAL, SETTINGS
 from front_service.lookup import read_page, retry_after
 from front_service.push.stream import read_after, read_number
 from shared.contract.errors import Malformed
@@ -82,7 +83,7 @@ async def _wait(request: web.Request, seconds: int, after: int | None) -> None:
     app, tenant, name = request.app, request[PRINCIPAL].tenant, request.match_info["id"]
     seen = (await app[LOOKUP].job(tenant, name)).sequence if after is None else after
     if seconds:
-        await app[STREAMS].wait(tenant, name, seconds=min(LONGEST_WAIT, seconds), after=seen)
+        await waiting.wait(request, name, seconds=min(LONGEST_WAIT, seconds), after=seen)
 
 
 def _wants_redirect(request: web.Request) -> bool:

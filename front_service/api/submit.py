@@ -6,6 +6,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from front_service.allowance import Standing
+from front_service.api import waiting
 from front_service.api.answers import document, rate_limits
 from front_service.api.bodies import Inflow, Kind, kind_of, read_small, single
 from front_service.api.multipart import read_form
@@ -16,7 +17,6 @@ from front_service.keys import (
     PRINCIPAL,
     QUOTAS,
     SETTINGS,
-    STREAMS,
     TRACE,
     TRACK_ID,
     UPLOADS,
@@ -28,7 +28,6 @@ from shared.contract.errors import UketsukeError
 from shared.contract.ids import TrackId
 from shared.contract.status import status_document
 
-PREFER: Final = "Prefer"
 PREFERENCE_APPLIED: Final = "Preference-Applied"
 _RESPOND_ASYNC: Final = "respond-async"
 
@@ -48,7 +47,7 @@ async def submit(request: web.Request) -> web.Response:
         answered |= rate_limits(standing)
     if ticket.replayed:
         answered[headers.IDEMPOTENT_REPLAYED] = "true"
-    if (wishes := request.headers.get(PREFER)) is not None:
+    if (wishes := request.headers.get(waiting.PREFER)) is not None:
         may_read = Scope.READ in request[PRINCIPAL].scopes
         wait = _wait(wishes) if may_read else 0
         ended = await _ended(request, content["jobId"], wait) if wait else None
@@ -68,11 +67,13 @@ def _wait(wishes: str) -> int:
 
 
 async def _ended(request: web.Request, job_id: str, wait: int) -> dict[str, Any] | None:
-    """Wait for the ending; ``None`` if it does not come in time. The job is safe either way."""
-    app, tenant = request.app, request[PRINCIPAL].tenant
+    """Wait for the ending; ``None`` if it does not come in time. The job is safe either way.
+
+    So it is if the caller's key ends meanwhile: he has the ticket at once, and no result.
+    """
     try:
-        await app[STREAMS].wait(tenant, job_id, seconds=wait)
-        job = await app[LOOKUP].job(tenant, job_id)
+        await waiting.wait(request, job_id, seconds=wait)
+        job = await request.app[LOOKUP].job(request[PRINCIPAL].tenant, job_id)
     except UketsukeError:
         return None
     return status_document(job) if job.has_ended else None

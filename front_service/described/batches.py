@@ -10,12 +10,11 @@ from front_service.described.operation import (
     Answer,
     Body,
     Channel,
-    Message,
     Operation,
     Parameter,
 )
+from front_service.described.streams import BATCH_FRAME, TOKEN
 from front_service.described.streams import EVENTS as OF_A_JOB
-from front_service.described.streams import TOKEN
 from front_service.refusals import BadToken, NoUpgrade, TooSlow
 from shared.contract.batches import BatchRequest
 from shared.contract.errors import (
@@ -40,11 +39,6 @@ _ID: Final = Parameter(
     place="path",
     schema={"type": "string", "format": "uuid"},
     text="The batch. Lower case, as it was answered; whatever else is unknown.",
-)
-_FRAME: Final = Message(
-    name="batchFrame",
-    text="How far the batch is: told while it moves, and once more at its end.",
-    payload=Batch,
 )
 
 SUBMIT: Final = Operation(
@@ -115,7 +109,7 @@ SOCKET: Final = Operation(
         title="One batch by WebSocket",
         text="Text frames of JSON. What a client sends is not looked at; too much of it, or "
         "anything but text, ends the connection.",
-        told=(_FRAME,),
+        told=(BATCH_FRAME,),
     ),
 )
 
@@ -130,6 +124,6 @@ EVENTS: Final = replace(
         carrier="http",
         title="One batch by server-sent events",
         text="Each event's `data` is one document. A comment every 15 s says that the line lives.",
-        told=(_FRAME,),
+        told=(BATCH_FRAME,),
     ),
 )

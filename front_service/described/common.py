@@ -140,7 +140,7 @@ RATE_LIMITS: Final = (
         name="RateLimit-Policy",
         schema={"type": "string"},
         text="The limits of your tenant, if it has any: `submits` (`q` in each `w` seconds), "
-        "`queued`, `streams`.",
+        "`queued`, `streams`. A refusal for what all together may submit names `front`.",
     ),
     Header(
         name="RateLimit",

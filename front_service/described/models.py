@@ -291,8 +291,9 @@ class Problem(Document):
     status_url: str | None = None
     links: dict[str, str] | None = Field(None, alias="_links")
     scope: Scope | None = Field(None, description="with code out_of_scope: what it takes")
-    policy: Literal["submits", "queued", "streams"] | None = Field(
-        None, description="with code over_quota: which limit of the tenant was reached"
+    policy: Literal["submits", "queued", "streams", "front"] | None = Field(
+        None,
+        description="with code over_quota: which limit of the tenant was reached; front: of all",
     )
     job: JobStatus | None = Field(None, description="where the state of the job is the reason")
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from front_service.described.common import AFTER, JOB_ID
-from front_service.described.models import Frame
+from front_service.described.models import Batch, Frame
 from front_service.described.operation import (
     Answer,
     Channel,
@@ -22,6 +22,12 @@ _FRAME: Final = Message(
     text="The job as it was after one event of its history, or with its newest progress. "
     "`sequence` numbers the events; it grows by one and has no gap.",
     payload=Frame,
+)
+
+BATCH_FRAME: Final = Message(
+    name="batchFrame",
+    text="How far the batch is: told while it moves, and once more at its end.",
+    payload=Batch,
 )
 
 TOKEN: Final = Parameter(
@@ -91,8 +97,8 @@ EVENTS: Final = Operation(
 MANY: Final = Operation(
     name="watchJobs",
     summary="Follow many jobs by one WebSocket",
-    text="Say which with `subscribe`, by id or by a tag; 100 at a time. The socket stays open "
-    "until you leave, or with 1012 until this replica does.",
+    text="Say which with `subscribe`, by id, by a tag or by a batch; 100 at a time. The socket "
+    "stays open until you leave, or with 1012 until this replica does.",
     tag="streams",
     parameters=(TOKEN,),
     answers=(Answer(status=101, text="It is a WebSocket from here on."),),
@@ -104,7 +110,7 @@ MANY: Final = Operation(
         text="Text frames of JSON in both directions. What cannot be done is answered, and the "
         "socket stays open.",
         told=(
-            _FRAME,
+            *(_FRAME, BATCH_FRAME),
             Message(name="notice", text="A command was done.", payload=SocketNotice),
             Message(name="mistake", text="A command was not done.", payload=SocketError),
         ),

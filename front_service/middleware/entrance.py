@@ -6,6 +6,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from front_service.api.route import Route
+from front_service.api.waiting import may_wait
 from front_service.attendance import Attendance
 from front_service.identity import Doorkeeper
 from front_service.keys import GRANT, PRINCIPAL, SEAT
@@ -53,6 +54,10 @@ class Entrance:
         if gate.needs is not None:
             principal.check(gate.needs)
         if not gate.is_stream:
+            if may_wait(request):
+                with self._attendance.seat(principal) as seat:
+                    request[SEAT] = seat
+                    return await handler(request)
             return await handler(request)
         async with self._quotas.stream(principal.tenant):
             with self._attendance.seat(principal) as seat:

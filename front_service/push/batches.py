@@ -5,8 +5,8 @@ there is news of it, and now and then without; of several readings only the newe
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Final, Protocol
 
 import structlog
@@ -158,18 +158,29 @@ class BatchStreams:
         self, tenant: TenantId, text: str, after: int | None
     ) -> AsyncIterator[BatchStream]:
         """Follow the batch that *text* names; raise ``UnknownBatch`` or ``Gone`` first."""
+        with ExitStack() as place:
+            yield await self.open_in(place, tenant, text, after)
+
+    async def open_in(
+        self, place: ExitStack, tenant: TenantId, text: str, after: int | None = None
+    ) -> BatchStream:
+        """Follow a batch as ``open`` does, until *place* is closed."""
         if self._is_draining:
             raise Draining
-        batch_id, watcher = read_batch_id(text), _Watcher()
+        batch_id = read_batch_id(text)
         view = await self._reads.batch(tenant, batch_id)  # a stranger's is not watched at all
-        name = JobId(batch_id)
+        return BatchStream(place.enter_context(self._watch(tenant, batch_id)), view, after)
+
+    @contextmanager
+    def _watch(self, tenant: TenantId, batch_id: BatchId) -> Iterator[_Watcher]:
+        name, watcher = JobId(batch_id), _Watcher()
         watched = self._batches.get(name)
         if watched is None:
             watched = self._batches[name] = _Watched(tenant, batch_id, self._reads)
         watched.watchers.add(watcher)
         watched.news.set()  # for what happened between the reading and now
         try:
-            yield BatchStream(watcher, view, after)
+            yield watcher
         finally:
             watched.watchers.discard(watcher)
             if not watched.watchers and self._batches.get(name) is watched:

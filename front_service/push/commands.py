@@ -13,6 +13,9 @@ from shared.contract.status import dump
 MOST_JOBS: Final = 100
 """That one socket follows."""
 
+MOST_BATCHES: Final = 10
+"""That one socket follows, beside their jobs."""
+
 _LARGEST: Final = 2**31 - 1
 
 _Sequence = Annotated[int, Field(ge=0, le=_LARGEST, strict=True)]
@@ -30,29 +33,37 @@ class _Command(_Said):
 
 
 class Subscribe(_Command):
-    """Follow these jobs, or those that live now and bear a tag."""
+    """Follow these jobs, those that live now and bear a tag, or a batch and all of its jobs."""
 
     op: Literal["subscribe"]
     jobs: tuple[_Id, ...] = Field(default=(), max_length=MOST_JOBS)
     tag: str | None = Field(default=None, min_length=1, max_length=100)
+    batch: _Id | None = None
     after: dict[str, _Sequence] = Field(
         default_factory=dict, description="by job: the last number that was seen"
     )
 
     @model_validator(mode="after")
     def _says_what(self) -> "Subscribe":
-        if bool(self.jobs) == (self.tag is not None):
-            raise ValueError("say which jobs, or one tag")
-        if not self.after.keys() <= set(self.jobs):
-            raise ValueError("after is about jobs that are subscribed to by name")
+        if bool(self.jobs) + (self.tag is not None) + (self.batch is not None) != 1:
+            raise ValueError("say which jobs, or one tag, or one batch")
+        if self.batch is None and not self.after.keys() <= set(self.jobs):
+            raise ValueError("after is about jobs that are subscribed to by name, or by a batch")
         return self
 
 
 class Unsubscribe(_Command):
-    """Follow these jobs no longer; none are named: follow nothing any more."""
+    """Follow these jobs no longer, or a batch with its jobs; nothing is named: nothing at all."""
 
     op: Literal["unsubscribe"]
     jobs: tuple[_Id, ...] = Field(default=(), max_length=MOST_JOBS)
+    batch: _Id | None = None
+
+    @model_validator(mode="after")
+    def _says_what(self) -> "Unsubscribe":
+        if self.jobs and self.batch is not None:
+            raise ValueError("say which jobs, or one batch")
+        return self
 
 
 class Cancel(_Command):
@@ -74,6 +85,7 @@ class SocketNotice(_Said):
 
     event: Event
     jobs: tuple[str, ...]
+    batch: str | None = None
     id: str | None = None
 
 
@@ -85,6 +97,7 @@ class SocketError(_Said):
     error: str
     op: str | None = None
     job_id: str | None = None
+    batch_id: str | None = None
     id: str | None = None
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from front_service.keys import CONTROL, MARKS, STREAMS
+from front_service.keys import BATCHES, CONTROL, MARKS, STREAMS
 from front_service.push.hub import Draining
 from front_service.push.reader import Reader, reading
 from front_service.push.socket import EXPIRED, GOING_AWAY, INTERNAL, PeerLost, Socket
@@ -51,6 +51,7 @@ async def _both(request: web.Request, line: Socket, reader: Reader) -> None:
         subscriptions = Subscriptions(
             tenant=reader.tenant,
             streams=app[STREAMS],
+            batches=app[BATCHES],
             control=app[CONTROL] if reader.may_cancel else None,
             send=line.send,
             tasks=tasks,

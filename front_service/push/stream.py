@@ -14,7 +14,7 @@ from front_service.push.hub import Draining, Hub, Watcher
 from front_service.push.listener import ReadsHistory
 from front_service.push.story import Frame, Look, Story
 from shared.contract.errors import Gone, Malformed, OverQuota, UketsukeError, Unavailable
-from shared.contract.ids import JobId, TenantId
+from shared.contract.ids import BatchId, JobId, TenantId
 from shared.contract.states import ENDINGS, State
 from shared.runtime.clock import Clock
 from shared.store.reads import Filters
@@ -183,6 +183,11 @@ class Streams:
         """List the newest live jobs that bear *tag*."""
         living = [state for state in State if state not in ENDINGS]
         filters = Filters(states=living, tag=tag)
+        return [job.id for job in await self._reads.jobs(tenant, filters, limit=most)]
+
+    async def of_batch(self, tenant: TenantId, batch_id: BatchId, *, most: int) -> list[JobId]:
+        """List the newest jobs of a batch, ended or not."""
+        filters = Filters(batch=batch_id)
         return [job.id for job in await self._reads.jobs(tenant, filters, limit=most)]
 
     @property

@@ -184,9 +184,16 @@ class FrontSettings(CommonSettings):
         default=2_000, ge=0, description="requests that wait for an ending; above, none waits"
     )
     rate: float | None = Field(
-        default=None, gt=0, le=1e9, description="submits a second; above, 429"
+        default=None,
+        gt=0,
+        le=1e9,
+        description="submits a second, those of batches too; above, 429",
     )
-    burst: int = Field(default=100, ge=1, description="submits at once after a pause, under a rate")
+    burst: int = Field(
+        default=100,
+        ge=1,
+        description="submits at once after a pause, under a rate; a larger batch is a 413",
+    )
     status_redirect: bool = Field(default=False, description="303 to the result once completed")
     auth: Literal["auto", "required"] = Field(
         default="auto",

@@ -160,6 +160,8 @@ class MemoryStore:
         self._answer()
         newest = sorted(self.views.values(), key=lambda view: view.id, reverse=True)
         fitting = [v for v in newest if v.tenant == tenant and fits(v, filters)]
+        if filters.batch is not None:
+            fitting = [v for v in fitting if self.submissions[v.id].batch == filters.batch]
         return [v for v in fitting if before is None or v.id < before][:limit]
 
     async def line(self, pool: str, most: int) -> list[InLine]:

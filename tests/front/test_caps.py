@@ -3,10 +3,14 @@
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import orjson
+import pytest
 
 from tests.front.desk import Desk, open_desk, until
+from tests.front.memory import MemoryQuotas
 from tests.front.peer import connect
 
 ASK = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -112,10 +116,72 @@ async def test_i12_more_submits_than_the_rate_are_refused(tmp_path: Path) -> Non
         async with desk.session.post(f"{desk.url}/api/demo/echo", json={}) as response:
             assert response.status == 429
             assert (await response.json())["code"] == "over_quota"
+            assert (await response.json())["policy"] == "front"
             assert 0 < int(response.headers["Retry-After"]) <= 100
+            assert response.headers["RateLimit-Policy"] == '"front";q=2;w=200'
+            assert response.headers["RateLimit"].startswith('"front";r=0;t=')
         async with desk.session.get(f"{desk.url}/api/jobs/{job_id}") as response:
             assert response.status == 200
         assert len(desk.store.views) == 2
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+async def test_i12_a_batch_counts_as_many_submits_as_it_has_places(
+    tmp_path: Path, kind: str
+) -> None:
+    """Good ones and bad ones; what is too much is refused whole, and leaves what there was."""
+    async with open_desk(tmp_path, rate=0.01, burst=5) as desk:
+        assert (await hand_in(desk, 3, kind))[0] == 202
+        status, problem, headers = await hand_in(desk, 3, kind)
+        assert (status, problem["code"], problem["policy"]) == (429, "over_quota", "front")
+        assert 0 < int(headers["Retry-After"]) <= 100
+        assert headers["RateLimit"].startswith('"front";r=2;t=')
+        assert headers["RateLimit-Policy"] == '"front";q=5;w=500'
+        assert len(desk.store.views) == 3
+
+        assert (await hand_in(desk, 2, kind, good=False))[0] == 422
+        assert (await hand_in(desk, 1, kind))[0] == 429
+        assert len(desk.store.views) == 3
+
+
+async def test_i12_a_batch_that_can_never_be_taken_is_told_so(tmp_path: Path) -> None:
+    """413 and no time to come back at: it would wait for ever. Nothing is counted for it."""
+    async with open_desk(tmp_path, rate=0.01, burst=5) as desk:
+        status, problem, headers = await hand_in(desk, 6)
+        assert (status, problem["code"]) == (413, "too_large")
+        assert "5 jobs at once" in problem["detail"]
+        assert "Retry-After" not in headers
+
+        assert (await hand_in(desk, 5))[0] == 202
+
+
+async def test_i12_a_batch_that_the_rate_has_no_room_for_takes_no_turns_of_its_tenant(
+    tmp_path: Path,
+) -> None:
+    """What can never be taken is refused before anything is counted."""
+    quotas = MemoryQuotas()
+    quotas.give("default", rate=0.01, burst=10)
+    async with open_desk(tmp_path, quotas=quotas, rate=0.01, burst=5) as desk:
+        assert (await hand_in(desk, 6))[0] == 413
+        status, _, headers = await hand_in(desk, 5)
+
+        assert (status, headers["RateLimit"]) == (202, '"submits";r=5;t=500')
+
+
+async def hand_in(
+    desk: Desk, size: int, kind: str = "application/json", *, good: bool = True
+) -> tuple[int, Any, Any]:
+    entry = orjson.dumps({"type": "demo.echo" if good else "no.such"})
+    is_document = kind == "application/json"
+    data = (
+        b'{"jobs":[' + b",".join([entry] * size) + b"]}"
+        if is_document
+        else b"\n".join([entry] * size)
+    )
+    async with desk.session.post(
+        f"{desk.url}/api/batches", data=data, headers={"Content-Type": kind}
+    ) as response:
+        return response.status, await response.json(), response.headers
 
 
 async def test_without_a_rate_there_is_none(tmp_path: Path) -> None:

@@ -98,20 +98,42 @@ def test_a_slow_rate_says_how_slow() -> None:
     assert bucket.take(2.0) == 8
 
 
+def test_many_at_once_are_taken_together_or_not_at_all() -> None:
+    """Else a batch that is refused would take what a smaller one could have had."""
+    bucket = Bucket(rate=2.0, burst=10, now=0.0)
+    assert bucket.take(0.0, 7) == 0
+
+    assert bucket.take(0.0, 7) == 2
+    assert bucket.take(0.0, 3) == 0
+    assert bucket.take(5.0, 10) == 0
+
+
+def test_a_bucket_says_how_it_stands() -> None:
+    """What there is, what is left, and when it is full again."""
+    bucket = Bucket(rate=2.0, burst=10, now=0.0)
+    bucket.take(0.0, 7)
+    wait = bucket.take(0.5, 5)
+
+    standing = bucket.standing(wait)
+
+    assert standing.policies == '"front";q=10;w=5'
+    assert (standing.left, standing.wait) == ('"front";r=4;t=3', 1)
+
+
 @given(
     st.floats(0.01, 1_000.0),
     st.integers(1, 50),
-    st.lists(st.floats(0.0, 10.0, allow_nan=False), max_size=200),
+    st.lists(st.tuples(st.floats(0.0, 10.0, allow_nan=False), st.integers(1, 60)), max_size=200),
 )
 def test_never_more_than_the_rate_and_one_burst(
-    rate: float, burst: int, pauses: list[float]
+    rate: float, burst: int, asked: list[tuple[float, int]]
 ) -> None:
-    """Over any run of submits, however they come."""
+    """Over any run of submits, however they come, alone or many at once."""
     bucket, now, taken = Bucket(rate=rate, burst=burst, now=0.0), 0.0, 0
-    for pause in pauses:
+    for pause, size in asked:
         now += pause
-        wait = bucket.take(now)
-        taken += wait == 0
+        wait = bucket.take(now, size)
+        taken += 0 if wait else size
 
         assert wait >= 0
         assert taken <= burst + rate * now + 1e-6

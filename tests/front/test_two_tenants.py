@@ -237,6 +237,29 @@ async def test_i11_a_foreign_job_is_unknown_on_a_socket_for_many(two: Two, op: s
     assert by_tag == [{"event": "subscribed", "jobs": []}, _DONE]
 
 
+@owned
+async def test_i11_a_foreign_batch_is_unknown_on_a_socket_for_many(two: Two) -> None:
+    """Like one that never was, to another tenant and to whoever has a token; its owner follows."""
+    mine = (await two.document("POST", "/api/demo/echo", two.stranger, json={}))["jobId"]
+    minted = await two.document("POST", f"/api/jobs/{mine}/tokens", two.stranger)
+    for headers, query in ((two.stranger, ""), ({}, f"?token={minted['token']}")):
+        told = [
+            [
+                {name: said[name] for name in said if name != "batchId"}
+                for said in await on_a_socket(
+                    two, headers, query, {"op": "subscribe", "batch": batch_id}
+                )
+            ]
+            for batch_id in (str(fresh_job_id()), two.batch)
+        ]
+        assert told[0] == told[1]
+        assert [said.get("event") for said in told[0]] == ["error", "unsubscribed"]
+
+    hers = await on_a_socket(two, two.owner, "", {"op": "subscribe", "batch": two.batch})
+    assert hers[0]["event"] == "subscribed"
+    assert (hers[0]["batch"], len(hers[0]["jobs"])) == (two.batch, 1)
+
+
 async def on_a_socket(
     two: Two, headers: dict[str, str], query: str, command: dict[str, Any]
 ) -> list[dict[str, Any]]:
