@@ -15,9 +15,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from deploy.local.stack import Stack
 from tests.house.sources import ROOT
 from tests.support.house import House, open_house
-from tests.support.waiting import until
+from tests.support.waiting import NotInTime, until
 
 TRIALS: Final = ("UKETSUKE_JOB_TYPES", "UKETSUKE_HANDLERS")
+PATIENT: Final = 60  # seconds for a confirm: on a busy machine the relay would knock as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +87,19 @@ async def place(
             "UKETSUKE_OTLP_ENDPOINT": collector.endpoint,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
         }
-        await house.back()
+        await house.back(confirm_wait=PATIENT)
         yield house
+
+
+async def takes_knocks(url: str) -> None:
+    """Wait until a front has its broker: it is ready before, and leaves knocks to the relay."""
+    async with aiohttp.ClientSession(url) as session:
+
+        async def has_broker() -> bool:
+            async with session.get("/readyz") as answer:
+                return bool((await answer.json())["broker"] == "up")
+
+        await until(has_broker, within=30, what="the front has its broker")
 
 
 async def submitted(url: str, request: dict[str, object]) -> tuple[str, str]:
@@ -114,7 +126,10 @@ async def told(collector: Collector, trace: str, names: Sequence[str]) -> dict[s
             left.remove(name)
         return found
 
-    found = await until(are_there, within=20, what=f"the steps {names}") or []
+    try:
+        found = await until(are_there, within=20, what=f"the steps {names}") or []
+    except NotInTime as late:
+        raise NotInTime(f"{late}; there are {[s.name for s in collector.of(trace)]}") from None
     by_name: dict[str, list[Step]] = {}
     for step in found:
         by_name.setdefault(step.name, []).append(step)
@@ -124,7 +139,8 @@ async def told(collector: Collector, trace: str, names: Sequence[str]) -> dict[s
 @pytest.mark.servers
 async def test_one_job_is_one_trace_through_a_retry(place: House, collector: Collector) -> None:
     """Submit, knock, claim, first attempt, claim, second attempt: each under the one before."""
-    front = await place.front()
+    front = await place.front(confirm_wait=PATIENT)
+    await takes_knocks(place.url(front))
     trace, caller = await submitted(place.url(front), {"retries": 1})
     steps = await told(
         collector,
