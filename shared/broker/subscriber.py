@@ -64,6 +64,11 @@ class Subscriber:
         self._connection: AbstractConnection | None = None
         self._watching: Channel | None = None
 
+    @property
+    def is_listening(self) -> bool:
+        """Say whether knocks reach us: the broker is there, and we have not stopped for good."""
+        return self.link.up.is_set() and not self.is_paused
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.link.run(), name=f"{self.name} link")

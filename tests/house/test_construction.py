@@ -1,4 +1,4 @@
-"""Only ``app.py`` constructs: what it puts together, nobody else of its service makes anew."""
+"""Only ``app.py`` and its ``ground.py`` construct: what they make, nobody else makes anew."""
 
 import ast
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import pytest
 from tests.house.sources import TOPS, Source, pretend, sources
 
 SERVICES: Final = ("back_service", "front_service")
+ROOTS: Final = frozenset(f"{service}.{name}" for service in SERVICES for name in ("app", "ground"))
 
 
 def origins(source: Source) -> dict[str, str]:
@@ -47,13 +48,13 @@ def is_a_part(origin: str) -> bool:
 
 def parts_of(service: str) -> set[str]:
     """Name the parts that the composition root of *service* puts together."""
-    app = next(source for source in sources(service) if source.module == f"{service}.app")
-    return {origin for origin in made(app) if is_a_part(origin)}
+    roots = [source for source in sources(service) if source.module in ROOTS]
+    return {origin for root in roots for origin in made(root) if is_a_part(origin)}
 
 
 def made_elsewhere(source: Source, parts: set[str]) -> list[str]:
-    roots = [f"{service}.{name}" for service in SERVICES for name in ("app", "__main__")]
-    return [] if source.module in roots else sorted(set(made(source)) & parts)
+    is_root = source.module in ROOTS or source.module.endswith(".__main__")
+    return [] if is_root else sorted(set(made(source)) & parts)
 
 
 @pytest.mark.parametrize("service", SERVICES)

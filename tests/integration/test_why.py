@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from back_service.app import _measure
+from back_service.ground import measure
 from back_service.upkeep.census import CensusTaker
 from front_service.overview import Overview
 from shared.broker.publisher import Publisher
@@ -175,7 +175,7 @@ def cut_off(eyes: Eyes) -> None:
     nowhere = "amqp://127.0.0.1:1/"
     publisher = Publisher(nowhere, name="p", pools=["default"])
     subscriber = Subscriber(nowhere, name="s", routes={"jobs.default.normal": 1})
-    _measure(eyes.metrics, eyes.bench.pool, publisher, subscriber)
+    measure(eyes.metrics, eyes.bench.pool, publisher, subscriber)
 
 
 async def knock_was_lost(eyes: Eyes) -> None:
