@@ -1,117 +1,57 @@
 """Build the front service: the one place that constructs its parts and joins them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import Final, Protocol
-from uuid import uuid4
+from typing import Final
 
 from aiohttp import web
 
 from front_service import keys
-from front_service.admission import Admission, Admits, Posts
+from front_service.admission import Admission
 from front_service.attendance import Attendance
 from front_service.backlog import Backlog
-from front_service.batching import AdmitsBatches, Batching, ReadsStates
+from front_service.batching import Batching
 from front_service.bucket import Bucket
-from front_service.bulk import Bulk, ChangesMany, Finds
-from front_service.control import Control, Sends, Tells
+from front_service.bulk import Bulk
+from front_service.control import Control
 from front_service.crowd import Crowd
 from front_service.described.library import Library
-from front_service.gate import Gate
+from front_service.ground import Ground, open_ground
 from front_service.heads import Heads
 from front_service.health import Readiness
-from front_service.identity import Doorkeeper, ReadsTokens
-from front_service.keyring import KeyRing, ReadsKeys
+from front_service.identity import Doorkeeper
+from front_service.keyring import KeyRing
 from front_service.lookup import Lookup
 from front_service.middleware.edge import edge
 from front_service.middleware.entrance import Entrance
 from front_service.middleware.traced import traced
-from front_service.outlook import Outlook, ReadsLine
-from front_service.overview import Counts, Overview
+from front_service.outlook import Outlook
+from front_service.overview import Overview
 from front_service.push.batches import BatchStreams
 from front_service.push.hub import Hub
 from front_service.push.listener import Listener
-from front_service.push.stream import Reads as Readable
 from front_service.push.stream import Streams
-from front_service.quotas import KnowsQuotas, Quotas
+from front_service.quotas import Quotas
 from front_service.readers import Readers
 from front_service.routes import PUBLIC_ROUTES, ROUTES
 from front_service.server import HttpServer
-from front_service.token_keys import token_keys
 from front_service.tokens import Tokens
 from front_service.turnstile import Turnstile
-from front_service.uploads import KeepsBytes, KnowsBlobs, Uploads
-from shared.blobs.store import open_blobs
-from shared.broker.fanout import FanIn, FanOut
-from shared.broker.publisher import Publisher
-from shared.broker.traced import TracedPublisher
+from front_service.uploads import Uploads
+from shared.broker.fanout import FanIn
 from shared.contract.job_types import Catalogue
-from shared.outbox import Post, Relay
 from shared.runtime.catalogue import load_job_types
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.metrics import FrontMetrics
 from shared.runtime.probes import Probes
-from shared.runtime.pulse import Pulse
-from shared.runtime.serving import Afterwards, Service
+from shared.runtime.serving import Service
 from shared.runtime.settings import BadSettings, FrontSettings
 from shared.runtime.tracing import Tracing, traces
-from shared.store.access import KeyRows
-from shared.store.batch_intake import BatchIntake
-from shared.store.batch_rows import BatchRows
-from shared.store.blobs import BlobRows
-from shared.store.intake import Intake
-from shared.store.operating import Operating
-from shared.store.outbox import Outbox
-from shared.store.pool import Pool, open_pool
-from shared.store.quotas import QuotaRows
-from shared.store.reads import Reads
-from shared.store.session import SessionCheck
 
-_PATIENCE: Final = 1.2  # seconds for one question to the database: a caller waits for it
-_LAST_WRITES: Final = 5.0  # seconds
 _REQUESTS_SHARE: Final = 0.3  # of the drain, each for finishing requests and for ending them
-
-
-class Takes(Admits, ChangesMany, Protocol):
-    """As ``Intake``."""
-
-
-class Looks(Readable, ReadsLine, Protocol):
-    """As ``Reads``."""
-
-
-class Operates(Finds, Counts, Protocol):
-    """As ``Operating``."""
-
-
-class Carries(Posts, Sends, Protocol):
-    """As ``Post``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What the service stands on: the real stores and the broker, or those of a test."""
-
-    intake: Takes
-    gate: Gate
-    reads: Looks
-    batch_intake: AdmitsBatches
-    batches: ReadsStates
-    operating: Operates
-    post: Carries
-    fan_out: Tells
-    blobs: KeepsBytes
-    blob_rows: KnowsBlobs
-    key_rows: ReadsKeys
-    quota_rows: KnowsQuotas
-    tokens: ReadsTokens | None = None
-    broker_is_up: Callable[[], bool]
-    outbox_depth: Callable[[int], Awaitable[int]]
-    free_connections: Callable[[], int]
-    token_keys: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,73 +90,23 @@ class Front:
 async def open_front(settings: FrontSettings) -> AsyncIterator[Sequence[Service]]:
     """Build everything; the services are to be started in their order, stopped in the other."""
     refuse_strangers(settings)
-    clock = SystemClock()
+    clock, metrics = SystemClock(), FrontMetrics()
     catalogue = load_job_types(settings.job_type_modules)
-    amqp, wait = settings.amqp_url.get_secret_value(), settings.confirm_wait
-    async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(_pool(settings, settings.pool_size))
-        looks = await stack.enter_async_context(_pool(settings, settings.read_pool_size, "reads"))
-        blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
-        tokens, issuers = await _outside_issuer(settings, clock, stack)
-        outbox = Outbox(pool)
-        makes = settings.declare_topology
-        tracing = stack.enter_context(traces("front", settings.otlp_endpoint))
-        publisher = _publisher(amqp, catalogue, tracing, declare=makes)
-        fan_out = FanOut(amqp, name="front-news", declare=makes)
-        metrics = FrontMetrics()
-        post = Post(outbox, publisher, confirm_wait=wait, confirmed_in=metrics.confirmed)
-        gate = Gate(clock, lambda: intake.waiting, most=settings.max_submits)
-        intake = Intake(pool, confirm_wait=wait, on_commit=gate.committed)
-        ground = Ground(
-            intake=intake,
-            gate=gate,
-            batch_intake=BatchIntake(pool, confirm_wait=wait),
-            reads=Reads(looks),  # apart: no crowd of readers holds up a submit
-            batches=BatchRows(looks),
-            operating=Operating(looks),
-            post=post,
-            fan_out=fan_out,
-            blobs=blobs,
-            blob_rows=BlobRows(pool),
-            key_rows=KeyRows(pool),
-            quota_rows=QuotaRows(pool, uuid4()),
-            tokens=tokens,
-            broker_is_up=lambda: not publisher.is_down,
-            outbox_depth=outbox.depth,
-            free_connections=lambda: pool.free,
-            token_keys=token_keys(settings),
-        )
-        front = build_front(
-            settings, catalogue, ground, clock=clock, metrics=metrics, tracing=tracing
-        )
-        fan_in = FanIn(
-            amqp,
-            name="front-ears",
-            on_message=front.hear,
-            on_reconnect=front.listener.reconnected,
-            declare=makes,
-        )
-        metrics.gauge(
-            "uketsuke_news_dropped",
-            "News that never left this process; watchers catch up within 15 s",
-            lambda: fan_out.dropped,
-        )
-
-        check = SessionCheck(pool, most_sessions=settings.pool_size + settings.read_pool_size)
-        metrics.gauge(
-            "uketsuke_database_complaints",
-            "Settings of the database that are not as we rely on; the log names them",
-            lambda: check.count,
-        )
-
-        async def drain() -> None:
-            await intake.drain()
-            await post.drain()
-
-        last_writes = Afterwards("last writes", drain, within=_LAST_WRITES)
-        relay = Relay(outbox, publisher, relayed=metrics.relayed)
-        carriers: list[Service] = [Pulse(metrics), publisher, fan_out, last_writes, relay]
-        yield [*carriers, *issuers, fan_in, check, *front.services]
+    with traces("front", settings.otlp_endpoint) as tracing:
+        async with open_ground(
+            settings, catalogue, clock=clock, metrics=metrics, tracing=tracing
+        ) as (ground, carriers):
+            front = build_front(
+                settings, catalogue, ground, clock=clock, metrics=metrics, tracing=tracing
+            )
+            fan_in = FanIn(
+                settings.amqp_url.get_secret_value(),
+                name="front-ears",
+                on_message=front.hear,
+                on_reconnect=front.listener.reconnected,
+                declare=settings.declare_topology,
+            )
+            yield [*carriers, fan_in, *front.services]
 
 
 def build_front(
@@ -346,29 +236,6 @@ def build_front(
     )
 
 
-async def _outside_issuer(
-    settings: FrontSettings, clock: Clock, stack: AsyncExitStack
-) -> tuple[ReadsTokens | None, Sequence[Service]]:
-    """Take tokens of an outside issuer where the settings name one."""
-    if settings.oidc_issuer is None:
-        return None, ()
-    try:
-        from front_service.oidc import open_tokens  # noqa: PLC0415  an extra, where it is wanted
-    except ImportError as error:
-        raise BadSettings("UKETSUKE_OIDC_ISSUER: this needs pip install uketsuke[oidc]") from error
-    tokens, issuer = await stack.enter_async_context(open_tokens(settings, clock))
-    return tokens, (issuer,)
-
-
-def _publisher(
-    amqp: str, catalogue: Catalogue, tracing: Tracing | None, *, declare: bool
-) -> Publisher:
-    name, pools = "front-knocks", catalogue.pools
-    if tracing is None:
-        return Publisher(amqp, name=name, pools=pools, declare=declare)
-    return TracedPublisher(amqp, name=name, pools=pools, declare=declare, tracing=tracing)
-
-
 def _probes(
     settings: FrontSettings, readiness: Readiness, metrics: FrontMetrics
 ) -> Sequence[Service]:
@@ -432,10 +299,3 @@ def refuse_strangers(settings: FrontSettings) -> None:
             "Set UKETSUKE_AUTH=required and make a key (uketsuke keys create), or listen on "
             "127.0.0.1, or set UKETSUKE_ALLOW_ANONYMOUS=yes if that is what you want."
         )
-
-
-@asynccontextmanager
-async def _pool(settings: FrontSettings, size: int, *use: str) -> AsyncIterator[Pool]:
-    url, name = settings.database_url.get_secret_value(), ", ".join(("uketsuke front", *use))
-    async with open_pool(url, size=size, name=name, patience=_PATIENCE) as pool:
-        yield pool

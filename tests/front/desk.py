@@ -9,9 +9,10 @@ from typing import Any
 
 import aiohttp
 
-from front_service.app import Front, Ground, build_front
+from front_service.app import Front, build_front
 from front_service.described.openapi import OpenApi
 from front_service.gate import Gate
+from front_service.ground import Ground
 from front_service.identity import ReadsTokens
 from front_service.routes import ROUTES
 from shared.blobs.store import open_blobs
