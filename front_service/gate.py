@@ -22,7 +22,8 @@ _FIRST: Final = 64
 _BURST: Final = 0.8  # seconds that a queue may last: longer than a commit waits for a lock
 _CALM: Final = 1.0  # seconds without a refusal that end a flood
 _LONE: Final = 4  # submits: a commit of so few tells how long one takes when there is nothing to do
-_NEWEST: Final = 0.1  # of the usual time is what the newest of those says
+_SHORTER: Final = 0.3  # of the usual time is what the newest of those says, if it took less;
+_LONGER: Final = 0.02  # else it may have waited for others, or was the first on its connection
 _TIMES: Final = 3  # the usual time is as long as a commit may take
 _SHORT: Final = 0.012  # seconds: a commit that takes no longer is short enough anyway
 _LOST: Final = 0.05  # seconds: what was let through and does not wait by then was not accepted
@@ -85,7 +86,8 @@ class Gate:
         """Learn that a commit of *size* submits came to its end after *seconds*."""
         if size <= _LONE:
             before = seconds if self._usual is None else self._usual
-            self._usual = before + (seconds - before) * _NEWEST
+            newest = _SHORTER if seconds < before else _LONGER
+            self._usual = before + (seconds - before) * newest
         if not self.is_flooded:
             return
         longest = max(_SHORT, _TIMES * (self._usual or 0))

@@ -127,6 +127,19 @@ def test_a_database_that_is_slow_by_itself_is_no_flood() -> None:
     assert queue.gate.limit > before
 
 
+def test_a_few_commits_that_had_to_wait_are_not_the_usual_ones() -> None:
+    """The first of a process, or those of a crowded moment, must not let a flood wait longer."""
+    queue = Queue()
+    for seconds in (0.08, 0.06, *[0.004] * 20, *[0.03] * 5):
+        queue.gate.committed(1, seconds)
+    queue.flood()
+    before = queue.gate.limit
+
+    queue.gate.committed(60, 0.03)
+
+    assert queue.gate.limit < before
+
+
 def test_the_turnstile_gives_out_once_what_a_commit_made_room_for() -> None:
     """All that comes in between two commits finds the same queue: it must not all fit."""
     queue = Queue()
