@@ -74,6 +74,7 @@ EDGES_OF_THE_FRONT: Final = (
     "front_service.__main__",
     "front_service.api",
     "front_service.app",
+    "front_service.ground",
     "front_service.connection",
     "front_service.turnstile",
     "front_service.issuer",
