@@ -66,6 +66,8 @@ def _check(builder: Builder, target: str) -> Iterator[Verdict]:
         yield judged(f"{target}: no build tools", ", ".join(found))
         complaints = trial.refuses_without_settings(root, config)
         yield judged(f"{target}: refuses without settings", complaints)
+        if target == "back":
+            yield judged("back: has the command that makes keys", trial.makes_keys(root, config))
         complaints = trial.lives(root, config)
         yield judged(f"{target}: read-only, process 1, ends at SIGTERM", complaints)
 

@@ -24,6 +24,7 @@ mount -t tmpfs -o size=256m,mode=1777 tmp "$root/tmp" && mount -t proc proc "$ro
 mount -t tmpfs -o size=64m,mode=1777 blobs "$root/var/lib/uketsuke/blobs" &&
 mount --rbind /dev "$root/dev" && exec chroot --userspec="$user" "$root" "$@"
 """
+_KEYS: Final = ("python", "-m", "uketsuke", "keys", "list")
 _HEALTHCHECK: Final = ("python", "-m", "shared.runtime.healthcheck")
 _NOWHERE: Final = {
     "UKETSUKE_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none",
@@ -50,6 +51,20 @@ def refuses_without_settings(root: Path, config: Config) -> str:
     if asked.returncode == _CANNOT_START and "UKETSUKE_DATABASE_URL" in said:
         return ""
     return f"it ended with {asked.returncode}: {said[-1_000:]}"
+
+
+def makes_keys(root: Path, config: Config) -> str:
+    """Ask for the command of an administrator's pod, with no database; answer what went wrong."""
+    asked = subprocess.run(
+        _inside(root, config, {}, _KEYS),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_STARTS_WITHIN,
+    )
+    if asked.returncode == _CANNOT_START and "UKETSUKE_DATABASE_URL" in asked.stderr:
+        return ""
+    return f"it ended with {asked.returncode}: {asked.stderr[-1_000:]}"
 
 
 def lives(root: Path, config: Config) -> str:

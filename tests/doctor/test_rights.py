@@ -16,7 +16,7 @@ from tests.rights.users import Users, open_users
 pytestmark = pytest.mark.servers
 
 QUEUE: Final = "jobs.default.normal"
-MAY: Final = {"knock": "sound", "consume": "sound", "listen": "sound"}
+MAY: Final = dict.fromkeys(("knock", "tell", "consume", "listen"), "sound")
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,15 @@ async def test_each_service_has_what_it_needs_and_is_spared_the_rest(
 
 
 @contextmanager
-def weakened(stack: Stack, users: Users, name: str, read: str) -> Iterator[None]:
-    """Let the user *name* read only what *read* says."""
+def weakened(
+    stack: Stack, users: Users, name: str, *, write: str = "", read: str = ""
+) -> Iterator[None]:
+    """Let the user *name* write or read only what is said here."""
     user = users[name].partition("://")[2].partition(":")[0]
     ctl, vhost = stack.broker.ctl, users.vhost
     listed = ctl("list_permissions", "-p", vhost, "--no-table-headers", "--quiet")
     (row,) = (line.split("\t") for line in listed.splitlines() if line.startswith(f"{user}\t"))
-    ctl("set_permissions", "-p", vhost, user, row[1], row[2], read)
+    ctl("set_permissions", "-p", vhost, user, row[1], write or row[2], read or row[3])
     try:
         yield
     finally:
@@ -65,7 +67,7 @@ def weakened(stack: Stack, users: Users, name: str, read: str) -> Iterator[None]
 
 async def test_a_back_that_may_not_consume_is_found(stack: Stack, users: Users) -> None:
     """It would look healthy, and no job would ever run."""
-    with weakened(stack, users, "back", "^jobs\\.other\\..+$"):
+    with weakened(stack, users, "back", read="^jobs\\.other\\..+$"):
         found = await rights(users["back"])
 
     assert told(found) == MAY | {"consume": "wrong", "listen": "wrong"}
@@ -76,10 +78,26 @@ async def test_a_back_that_may_not_consume_is_found(stack: Stack, users: Users) 
 
 async def test_a_front_that_may_not_listen_is_found(stack: Stack, users: Users) -> None:
     """Its streams would live by looking into the store alone."""
-    with weakened(stack, users, "front", "^$"):
+    with weakened(stack, users, "front", read="^$"):
         found = await rights(users["front"])
 
     assert told(found)["listen"] == "wrong"
+
+
+async def test_a_user_that_may_not_tell_news_is_found(stack: Stack, users: Users) -> None:
+    """Whoever watches a job would hear of it by looking alone; and the test tells nobody."""
+    line = await aiormq.connect(users["front"])
+    channel = await line.channel()
+    await channel.queue_declare("events.test", exclusive=True)
+    await channel.queue_bind("events.test", "events", "#")
+    with weakened(stack, users, "back", write="^jobs$"):
+        found = await rights(users["back"])
+    await rights(users["back"])
+
+    assert told(found) == MAY | {"tell": "wrong"}
+    heard = await channel.queue_declare("events.test", exclusive=True, passive=True)
+    assert heard.message_count == 0
+    await line.close()
 
 
 async def test_one_user_for_everything_must_have_all_of_it(users: Users) -> None:

@@ -55,11 +55,16 @@ class Reference:
             life.state, life.attempt, life.claims = "running", life.attempt + 1, life.claims + 1
         return taken
 
+    def holds(self, name: object, claim: int) -> bool:
+        """Whether this claim is the one that counts, and its attempt has not ended."""
+        life = self.lives[name]
+        return claim == life.claims and life.state in ("running", "cancelling")
+
     def end(self, name: object, claim: int, outcome: str) -> str | None:
         """End an attempt; ``None``: it was not the holder's to end."""
         life = self.lives[name]
         is_stopping = life.state == "cancelling"
-        if claim != life.claims or life.state not in ("running", "cancelling"):
+        if not self.holds(name, claim):
             return None
         if outcome == "stopped" and not is_stopping:
             return None
@@ -98,21 +103,29 @@ class Reference:
         self.lives[name].claims += 1
         self._move(name, "expired")
 
+    def may_replay(self, name: object) -> bool:
+        return self.lives[name].state in ("failed", "cancelled", "expired")
+
     def replay(self, name: object) -> bool:
         life = self.lives[name]
-        if life.state not in ("failed", "cancelled", "expired"):
+        if not self.may_replay(name):
             return False
         life.state, life.attempt, life.crashes, life.claims = "queued", 0, 0, life.claims + 1
         if life.key is not None and name not in self.lines[life.key]:
             self.lines[life.key].append(name)
         return True
 
+    def blocked(self) -> list[object]:
+        """Name the failed jobs that hold up those behind them."""
+        heads = (line[0] for line in self.lines.values() if line)
+        return [head for head in heads if self.lives[head].state == "failed"]
+
     def release(self, name: object) -> bool:
         life = self.lives[name]
-        holds = life.state == "failed" and life.key is not None and name in self.lines[life.key]
-        if holds and life.key is not None:
-            self.lines[life.key].remove(name)
-        return holds
+        if life.key is None or name not in self.blocked():
+            return False
+        self.lines[life.key].remove(name)
+        return True
 
     def come_due(self) -> None:
         for name, life in self.lives.items():

@@ -1,7 +1,7 @@
 """The store and the verdict against a small model: order, attempts, tokens and endings."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
+    initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -41,6 +43,7 @@ pytestmark = pytest.mark.servers
 T = TypeVar("T")
 Do = Callable[[Coroutine[Any, Any, T]], T]
 
+DICE: Final = st.integers(0, 59)
 MINUTE: Final = timedelta(minutes=1)
 OUTCOMES: Final[dict[str, Outcome]] = {
     "returned": Returned(result=b"1"),
@@ -50,6 +53,10 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "interrupted": Interrupted(),
     "stopped": Stopped(),
 }
+EVENTS: Final = (*OUTCOMES, "refused", "is cancelled", "crashes", "expires", "goes on")
+WISHES: Final = ("cancel", "expire", "replay", "release")
+KEYS: Final = ("a", "b")
+LINE: Final = 4  # behind a head there must be two, or the first and the last are the same
 ROWS: Final = "SELECT id, state, attempt, crashes, token FROM jobs"
 HEADS: Final = "SELECT key, head FROM key_heads WHERE head IS NOT NULL"
 
@@ -78,10 +85,22 @@ class StoreAndReference(RuleBasedStateMachine):
         self.model = Reference()
         self.do(self.bench.sql_script(EMPTY))
         self.tokens: dict[object, int] = {}
+        self.latest: dict[object, Held] = {}
+
+    @initialize(target=tickets)
+    def begin(self) -> Any:
+        return multiple(*self._line_up())
+
+    def _line_up(self) -> list[JobId]:
+        """Let some stand in line for each key, and those who wait for their time be due."""
+        lines = self.model.lines
+        missing = [key for key in KEYS for _ in range(LINE - len(lines[key]))]
+        self.come_due()
+        return [self._submit(key, True, False, 2) for key in missing]
 
     @rule(
         target=tickets,
-        key=st.sampled_from(["a", "b", None]),
+        key=st.sampled_from([*KEYS, KEYS[0], None]),
         blocks=st.booleans(),
         waits=st.integers(0, 5).map(lambda n: n == 0),
         most=st.integers(1, 3),
@@ -98,19 +117,14 @@ class StoreAndReference(RuleBasedStateMachine):
         self.model.submit(job_id, Life(key=key, blocks=blocks, max_attempts=most, state=state))
         return job_id
 
-    @rule(target=holds)
-    def claim_all(self) -> Any:
-        """Knock on every door, also on those that are not to be opened."""
-        return self._claim(list(self.tokens))
-
     @rule(target=holds, names=st.lists(tickets, min_size=1, max_size=3, unique=True))
     def claim_some(self, names: list[JobId]) -> Any:
-        return self._claim(names)
+        return multiple(*self._claim(names))
 
-    def _claim(self, names: list[Any]) -> Any:
+    def _claim(self, names: list[Any]) -> list[Held]:
         jobs: list[Job] = self.do(self.bench.claim(*names))
         assert {job.id for job in jobs} == set(self.model.claim(names))
-        return multiple(*(self._held(job) for job in jobs))
+        return [self._held(job) for job in jobs]
 
     @rule(target=holds, name=tickets)
     def claim_alone(self, name: JobId) -> Any:
@@ -118,9 +132,76 @@ class StoreAndReference(RuleBasedStateMachine):
         assert [job.id for job in claimed.jobs] == self.model.claim([name], alone=True)
         return multiple(*(self._held(job) for job in claimed.jobs))
 
-    @rule(target=holds, held=holds, outcome=st.sampled_from(sorted(OUTCOMES)), turn=st.booleans())
-    def end(self, held: Held, outcome: str, *, turn: bool) -> Any:
-        """End an attempt as its handler ended it; whoever has lost it changes nothing."""
+    @rule(target=holds, held=holds, what=st.sampled_from(EVENTS), turn=st.booleans())
+    def befall_any(self, held: Held, what: str, *, turn: bool) -> Any:
+        """Let something happen to what was claimed once; who has lost it changes nothing."""
+        return multiple(*self._befall(held, what, turn=turn))
+
+    @rule(
+        target=holds,
+        dice=DICE,
+        what=st.sampled_from(EVENTS),
+        stops=st.sampled_from([False, False, True]),
+        turn=st.booleans(),
+    )
+    def befall(self, dice: int, what: str, *, stops: bool, turn: bool) -> Any:
+        """Knock on every door, let something happen to one that runs, and knock again."""
+        held = self._claim(list(self.tokens))
+        if not self.running():
+            self._line_up()
+            self.both_tell_the_same()
+            held += self._claim(list(self.tokens))
+        if running := self.running():
+            one = one_of([r for r in running if r.job.ordering_key] or running, dice)
+            if stops:
+                self.cancel(one.job.id)
+            held += self._befall(one, what, turn=turn)
+            self.both_tell_the_same()
+            held += self._claim(list(self.tokens))
+        return multiple(*held)
+
+    def _befall(self, held: Held, what: str, *, turn: bool) -> list[Held]:
+        """Let *what* happen; an outcome is written as its handler ended it."""
+        if what in OUTCOMES:
+            return self._end(held, what, turn=turn)
+        if what == "is cancelled":
+            self.cancel(held.job.id)
+        if what == "crashes":
+            self.crash(held)
+        if what == "expires":
+            self.expire(held.job.id)
+        return []
+
+    @precondition(lambda self: self.model.blocked())
+    @rule(dice=DICE, again=st.booleans(), turn=st.booleans())
+    def go_on_behind_a_failure(self, dice: int, *, again: bool, turn: bool) -> None:
+        name: Any = one_of(self.model.blocked(), dice)
+        self.replay(name) if again else self.release(name)
+        self.work_off(str(self.model.lives[name].key), turn=turn)
+
+    @rule(key=st.sampled_from(KEYS), turn=st.booleans())
+    def work_off_any(self, key: str, *, turn: bool) -> None:
+        self.work_off(key, turn=turn)
+
+    def work_off(self, key: str, *, turn: bool) -> None:
+        """Run the next two jobs of a key, if they may run: so its order is seen."""
+        for head in self.model.lines[key][:2]:
+            if not self.is_running(head):
+                self._claim([head])
+            if not self.is_running(head):
+                return
+            self._end(self.latest[head], "returned", turn=turn)
+            self.both_tell_the_same()
+
+    def running(self) -> list[Held]:
+        """List the claims that count: most others have been lost since."""
+        return [held for name, held in self.latest.items() if self.is_running(name)]
+
+    def is_running(self, name: object) -> bool:
+        held = self.latest.get(name)
+        return held is not None and self.model.holds(name, held.claim)
+
+    def _end(self, held: Held, outcome: str, *, turn: bool) -> list[Held]:
         ruling = verdict(OUTCOMES[outcome], held.job, Retries(), 0.5)
         asked = [Ruling(job=held.job, verdict=ruling, has_turn=turn)]
         [finished] = self.do(self.bench.work.finish(asked)).finished
@@ -128,27 +209,22 @@ class StoreAndReference(RuleBasedStateMachine):
         assert finished.state == became
         return self._go_on(held, finished, turn=turn and became is not None)
 
-    def _go_on(self, held: Held, finished: Finished, *, turn: bool) -> Any:
+    def _go_on(self, held: Held, finished: Finished, *, turn: bool) -> list[Held]:
         follower = self.model.follower(held.job.id) if turn else None
         assert (finished.next.id if finished.next else None) == follower
         if finished.next is None:
-            return multiple()
+            return []
         self.model.claim([follower])
-        return self._held(finished.next)
+        return [self._held(finished.next)]
 
-    @rule(held=holds)
-    def cancel_what_runs(self, held: Held) -> None:
-        self.cancel(held.job.id)
-
-    @rule(name=tickets)
-    def cancel_any(self, name: JobId) -> None:
-        self.cancel(name)
+    @rule(name=tickets, wish=st.sampled_from(WISHES))
+    def wish(self, name: JobId, wish: str) -> None:
+        getattr(self, wish)(name)
 
     def cancel(self, name: JobId) -> None:
         changed = self.do(self.bench.intake.cancel(THE_TENANT, name))
         assert (changed.state if changed else None) == self.model.cancel(name)
 
-    @rule(held=holds)
     def crash(self, held: Held) -> None:
         name = held.job.id
         if self.model.lives[name].state in ("running", "cancelling"):
@@ -162,18 +238,23 @@ class StoreAndReference(RuleBasedStateMachine):
         self.do(self.bench.upkeep.come_due())
         self.model.come_due()
 
-    @rule(name=tickets)
     def expire(self, name: JobId) -> None:
         if self.model.lives[name].state in LIVE:
             self.do(self.bench.use_up(name))
             self.model.expire(name)
         self.do(self.bench.upkeep.expire())
 
-    @rule(name=tickets)
+    @precondition(lambda self: self.ended())
+    @rule(dice=DICE)
+    def replay_what_ended(self, dice: int) -> None:
+        self.replay(one_of(self.ended(), dice))
+
+    def ended(self) -> list[Any]:
+        return [name for name in self.model.lives if self.model.may_replay(name)]
+
     def replay(self, name: JobId) -> None:
         assert bool(self.do(self.bench.intake.replay(THE_TENANT, name))) == self.model.replay(name)
 
-    @rule(name=tickets)
     def release(self, name: JobId) -> None:
         released = self.do(self.bench.intake.release(THE_TENANT, name))
         assert (released is not None) == self.model.release(name)
@@ -195,7 +276,12 @@ class StoreAndReference(RuleBasedStateMachine):
 
     def _held(self, job: Job) -> Held:
         assert job.token > self.tokens[job.id], "no two claims bear the same token"
-        return Held(job, self.model.lives[job.id].claims)
+        held = self.latest[job.id] = Held(job, self.model.lives[job.id].claims)
+        return held
+
+
+def one_of(some: Sequence[T], dice: int) -> T:
+    return some[dice % len(some)]
 
 
 def test_the_store_does_what_the_reference_does(database: str) -> None:
@@ -212,7 +298,7 @@ def test_the_store_does_what_the_reference_does(database: str) -> None:
         run_state_machine_as_test(
             Here,
             settings=settings(
-                max_examples=15,
+                max_examples=25,
                 stateful_step_count=60,
                 deadline=None,
                 phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking takes minutes

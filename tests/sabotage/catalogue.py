@@ -8,6 +8,7 @@ from tests.sabotage.defect import Defect
 from tests.sabotage.edges import EDGES
 from tests.sabotage.invariants import INVARIANTS
 from tests.sabotage.many import MANY
+from tests.sabotage.order import ORDER
 from tests.sabotage.reference import REFERENCE
 from tests.sabotage.services import SERVICES
 from tests.sabotage.statements import STATEMENTS
@@ -28,7 +29,7 @@ DEFECTS: Final = tuple(
     sorted(
         (
             *(*STATEMENTS, *SERVICES, *EDGES, *STRANGERS, *ACCESS),
-            *(*INVARIANTS, *MANY, *REFERENCE),
+            *(*INVARIANTS, *MANY, *ORDER, *REFERENCE),
         ),
         key=_place,
     )
