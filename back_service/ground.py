@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from back_service.telling import Teller
-from shared.blobs.store import BlobStore, open_blobs
+from shared.blobs.opening import open_blobs
+from shared.blobs.store import BlobStore
 from shared.broker.fanout import FanOut
 from shared.broker.publisher import Publisher
 from shared.broker.subscriber import Subscriber
@@ -70,7 +71,7 @@ async def open_ground(plan: Plan) -> AsyncIterator[Ground]:
         quick = await stack.enter_async_context(
             open_pool(database, size=_QUICK, name="uketsuke back, quick", is_durable=False)
         )
-        blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
+        blobs = await stack.enter_async_context(open_blobs(settings))
         tracing = stack.enter_context(traces("back", settings.otlp_endpoint))
         outbox, publisher = Outbox(quick), _publisher(amqp, plan.catalogue, tracing, declare=makes)
         subscriber = Subscriber(amqp, name="back-jobs", routes=routes(settings), declare=makes)

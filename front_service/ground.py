@@ -19,7 +19,7 @@ from front_service.push.stream import Reads as Readable
 from front_service.quotas import KnowsQuotas
 from front_service.token_keys import token_keys
 from front_service.uploads import KeepsBytes, KnowsBlobs
-from shared.blobs.store import open_blobs
+from shared.blobs.opening import open_blobs
 from shared.broker.fanout import FanOut
 from shared.broker.publisher import Publisher
 from shared.broker.traced import TracedPublisher
@@ -100,7 +100,7 @@ async def open_ground(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(_pool(settings, settings.pool_size))
         looks = await stack.enter_async_context(_pool(settings, settings.read_pool_size, "reads"))
-        blobs = await stack.enter_async_context(open_blobs(settings.blob_dir))
+        blobs = await stack.enter_async_context(open_blobs(settings))
         tokens, issuers = await _outside_issuer(settings, clock, stack)
         outbox = Outbox(pool)
         publisher = _publisher(amqp, catalogue, tracing, declare=settings.declare_topology)

@@ -1,7 +1,8 @@
 """With which keys read tokens are signed: those of the settings, else one that is made once.
 
-Replicas must share them. The one that is made lies beside the blobs, which all replicas share as
-well; whoever can read it there can read every file anyway.
+Replicas must share them. The one that is made lies in the folder of blobs, which all replicas
+share as well; whoever can read it there can read every file anyway. A bucket has no such place:
+there the settings must name one.
 """
 
 import os
@@ -23,6 +24,9 @@ def token_keys(settings: FrontSettings) -> list[bytes]:
     """Give the keys, the one to sign with first."""
     if settings.token_keys:
         return [key.get_secret_value().encode() for key in settings.token_keys]
+    if settings.blob_url is not None:
+        log.warning("read tokens are good for this process only", why="no key is set")
+        return [token_bytes(_SIZE)]
     try:
         return [_kept(settings.blob_dir)]
     except OSError as error:

@@ -6,18 +6,22 @@ It changes nothing that anybody relies on, and prints no secret.
 
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
 from itertools import chain
 from typing import IO, Any, Final
 
 import orjson
 
+from shared.blobs.opening import open_blobs
+from shared.blobs.walk import START
 from shared.broker.examine import examine_broker, policies
-from shared.contract.errors import Unavailable
-from shared.contract.findings import Finding, Health, unknown, wrong
+from shared.contract.errors import Unavailable, UnknownBlob
+from shared.contract.findings import Finding, Health, sound, unknown, wrong
 from shared.contract.job_types import Catalogue
 from shared.doctor import here
 from shared.runtime.catalogue import BUILT_IN_HANDLERS, load_handlers, load_job_types
+from shared.runtime.clock import fresh_blob_id
 from shared.runtime.settings import (
     BackSettings,
     BadSettings,
@@ -56,7 +60,7 @@ async def examine(policy_list: bytes | None = None) -> list[Finding]:
     return [
         *here.unread(unknown_names()),
         here.descriptors(front.max_connections),
-        here.blob_folder(front.blob_dir),
+        here.blob_folder(front.blob_dir) if front.blob_url is None else await _bucket(front),
         *of_database,
         *of_broker,
         *_policies(policy_list, pools),
@@ -64,6 +68,27 @@ async def examine(policy_list: bytes | None = None) -> list[Finding]:
         here.without_handler(catalogue, handlers),
         of_workers,
     ]
+
+
+async def _bucket(settings: FrontSettings) -> Finding:
+    """Store, list, read and delete an object, as the services would."""
+    what, blob_id = "blobs: bucket", fresh_blob_id()
+    try:
+        async with open_blobs(settings) as blobs:
+            await blobs.put(blob_id, _one_byte(), most_bytes=1)
+            await blobs.aged(START, older=timedelta(days=1))
+            async for _ in blobs.open(blob_id):
+                pass
+            await blobs.delete(blob_id)
+    except (Unavailable, UnknownBlob) as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        change = "See UKETSUKE_BLOB_URL and what else is set of it: we put, get, list and delete."
+        return wrong(what, f"{settings.blob_url}: {reason}", change)
+    return sound(what, f"{settings.blob_url} can be written to and read")
+
+
+async def _one_byte() -> AsyncIterator[bytes]:
+    yield b"x"
 
 
 async def _workers(url: str, catalogue: Catalogue) -> Finding:

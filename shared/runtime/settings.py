@@ -90,6 +90,21 @@ class CommonSettings(BaseSettings):
     blob_dir: Path = Field(
         default=Path(".local/blobs"), description="files of requests and results; both need it"
     )
+    blob_url: str | None = Field(
+        default=None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]+)?$",
+        description="s3://bucket/prefix: the files are there, and not in a folder",
+    )
+    blob_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#@\s]+$",
+        description="address of a store that speaks S3 and is not AWS",
+    )
+    blob_region: str | None = Field(default=None, description="else as AWS's own tools find it")
+    blob_access_key: SecretStr | None = Field(
+        default=None, description="else as AWS's own tools find it: environment, role, web identity"
+    )
+    blob_secret_key: SecretStr | None = Field(default=None, description="belongs to the access key")
     job_types: Listed = Field(default=(), description="modules with job types beside the built-in")
     log_format: LogFormat = Field(
         default="json", description="a JSON object a line, or for eyes at a terminal"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.blobs.store import BlobStore, open_blobs
+from shared.blobs.folder import FolderStore, open_folder
 from shared.blobs.upload import place_of, remove_leftovers
 from shared.contract.errors import TooLarge, Unavailable, UnknownBlob
 from shared.contract.ids import BlobId, parse_uuid
@@ -22,8 +22,8 @@ ROOM = 100 * 2**20
 
 
 @pytest.fixture
-async def blobs(tmp_path: Path) -> AsyncIterator[BlobStore]:
-    async with open_blobs(tmp_path / "blobs", keep_free=0.0) as store:
+async def blobs(tmp_path: Path) -> AsyncIterator[FolderStore]:
+    async with open_folder(tmp_path / "blobs", keep_free=0.0) as store:
         yield store
 
 
@@ -32,7 +32,7 @@ async def chunks_of(*pieces: bytes) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def content(store: BlobStore, blob_id: BlobId, *window: int) -> bytes:
+async def content(store: FolderStore, blob_id: BlobId, *window: int) -> bytes:
     return b"".join([chunk async for chunk in store.open(blob_id, *window)])
 
 
@@ -55,7 +55,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-async def test_a_blob_comes_back_as_it_went_in(blobs: BlobStore) -> None:
+async def test_a_blob_comes_back_as_it_went_in(blobs: FolderStore) -> None:
     """The claim check returns the coat that was handed in."""
     blob_id, pieces = fresh_blob_id(), [os.urandom(700_000) for _ in range(5)]
 
@@ -66,7 +66,7 @@ async def test_a_blob_comes_back_as_it_went_in(blobs: BlobStore) -> None:
     assert stored.sha256 == hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
-async def test_an_empty_blob_is_a_blob(blobs: BlobStore) -> None:
+async def test_an_empty_blob_is_a_blob(blobs: FolderStore) -> None:
     """A file of no bytes is still a file somebody uploaded."""
     blob_id = fresh_blob_id()
 
@@ -81,7 +81,7 @@ async def test_an_empty_blob_is_a_blob(blobs: BlobStore) -> None:
     [((2,), b"cdef"), ((1, 3), b"bc"), ((0, 99), b"abcdef"), ((9,), b""), ((3, 1), b"")],
 )
 async def test_a_part_of_a_blob_can_be_read(
-    blobs: BlobStore, window: tuple[int, ...], expected: bytes
+    blobs: FolderStore, window: tuple[int, ...], expected: bytes
 ) -> None:
     """A range request costs what it asks for, and one beyond the end costs nothing."""
     blob_id = fresh_blob_id()
@@ -91,7 +91,7 @@ async def test_a_part_of_a_blob_can_be_read(
 
 
 async def test_what_put_answers_was_synced_first(
-    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+    blobs: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row that refers to a blob must never outlive it: file, name and folders are synced."""
     steps: list[str] = []
@@ -117,7 +117,7 @@ async def test_what_put_answers_was_synced_first(
 
 
 @pytest.mark.parametrize("pieces", [(b"x" * 11,), (b"x" * 6, b"x" * 5), (b"x" * 3_000_000,)])
-async def test_over_the_cap_nothing_is_left(blobs: BlobStore, pieces: tuple[bytes, ...]) -> None:
+async def test_over_the_cap_nothing_is_left(blobs: FolderStore, pieces: tuple[bytes, ...]) -> None:
     """A refused upload costs no disk, however it was cut into chunks."""
     with pytest.raises(TooLarge):
         await blobs.put(fresh_blob_id(), chunks_of(*pieces), most_bytes=10)
@@ -125,14 +125,14 @@ async def test_over_the_cap_nothing_is_left(blobs: BlobStore, pieces: tuple[byte
     assert files_below(blobs._folder) == []
 
 
-async def test_the_cap_itself_is_allowed(blobs: BlobStore) -> None:
+async def test_the_cap_itself_is_allowed(blobs: FolderStore) -> None:
     """The limit is the last size that is taken, not the first that is refused."""
     stored = await blobs.put(fresh_blob_id(), chunks_of(b"x" * 10), most_bytes=10)
 
     assert stored.size_bytes == 10
 
 
-async def test_a_full_disk_is_told_and_leaves_nothing(blobs: BlobStore) -> None:
+async def test_a_full_disk_is_told_and_leaves_nothing(blobs: FolderStore) -> None:
     """The caller may try again later; until then no half file lies about."""
     with files_of_at_most(2**20), pytest.raises(Unavailable):
         await blobs.put(fresh_blob_id(), chunks_of(*[b"x" * 900_000] * 5), most_bytes=ROOM)
@@ -142,14 +142,14 @@ async def test_a_full_disk_is_told_and_leaves_nothing(blobs: BlobStore) -> None:
 
 async def test_the_last_of_the_disk_is_left_to_others(tmp_path: Path) -> None:
     """Uploads must not be what stops the database."""
-    async with open_blobs(tmp_path / "blobs", keep_free=1.0) as blobs:
+    async with open_folder(tmp_path / "blobs", keep_free=1.0) as blobs:
         with pytest.raises(Unavailable, match="nearly full"):
             await blobs.put(fresh_blob_id(), chunks_of(b"x"), most_bytes=ROOM)
 
         assert files_below(blobs._folder) == []
 
 
-async def test_a_sender_that_breaks_off_leaves_nothing(blobs: BlobStore) -> None:
+async def test_a_sender_that_breaks_off_leaves_nothing(blobs: FolderStore) -> None:
     """Half an upload is no blob."""
 
     async def breaks_off() -> AsyncIterator[bytes]:
@@ -162,7 +162,7 @@ async def test_a_sender_that_breaks_off_leaves_nothing(blobs: BlobStore) -> None
     assert files_below(blobs._folder) == []
 
 
-async def test_a_cancelled_upload_leaves_nothing(blobs: BlobStore) -> None:
+async def test_a_cancelled_upload_leaves_nothing(blobs: FolderStore) -> None:
     """A client that goes away, or a drain, must not fill the disk."""
     waiting = asyncio.Event()
 
@@ -180,7 +180,7 @@ async def test_a_cancelled_upload_leaves_nothing(blobs: BlobStore) -> None:
     assert files_below(blobs._folder) == []
 
 
-async def test_a_cancel_at_any_moment_leaves_no_file_open(blobs: BlobStore) -> None:
+async def test_a_cancel_at_any_moment_leaves_no_file_open(blobs: FolderStore) -> None:
     """A worker that is often cancelled must not run out of descriptors."""
     blob_id = fresh_blob_id()
     await blobs.put(blob_id, chunks_of(b"x" * 1_000_000), most_bytes=ROOM)
@@ -196,13 +196,13 @@ async def test_a_cancel_at_any_moment_leaves_no_file_open(blobs: BlobStore) -> N
     assert open_files() == before
 
 
-async def test_an_unknown_blob_is_told_before_the_first_byte(blobs: BlobStore) -> None:
+async def test_an_unknown_blob_is_told_before_the_first_byte(blobs: FolderStore) -> None:
     """An answer that has begun can no longer become a 404."""
     with pytest.raises(UnknownBlob):
         await content(blobs, fresh_blob_id())
 
 
-async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(blobs: BlobStore) -> None:
+async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(blobs: FolderStore) -> None:
     """A sweeper that was killed midway repeats itself safely."""
     blob_id = fresh_blob_id()
     await blobs.put(blob_id, chunks_of(b"x"), most_bytes=ROOM)
@@ -214,7 +214,7 @@ async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(blobs: BlobStore)
         await content(blobs, blob_id)
 
 
-async def test_a_download_survives_the_delete(blobs: BlobStore) -> None:
+async def test_a_download_survives_the_delete(blobs: FolderStore) -> None:
     """The end of a blob must not cut the reader who has begun."""
     blob_id, whole = fresh_blob_id(), os.urandom(1_000_000)
     await blobs.put(blob_id, chunks_of(whole), most_bytes=ROOM)
@@ -227,7 +227,7 @@ async def test_a_download_survives_the_delete(blobs: BlobStore) -> None:
     assert got == whole
 
 
-async def test_folders_stay_small_for_ids_of_one_moment(blobs: BlobStore) -> None:
+async def test_folders_stay_small_for_ids_of_one_moment(blobs: FolderStore) -> None:
     """Ids of one day share their first digits; their last ones spread them."""
     ids = [fresh_blob_id() for _ in range(200)]
 
@@ -237,7 +237,7 @@ async def test_folders_stay_small_for_ids_of_one_moment(blobs: BlobStore) -> Non
     assert len({place_of(blobs._folder, blob_id).parent.parent for blob_id in ids}) > 50
 
 
-async def test_a_copy_is_a_file_of_its_own(blobs: BlobStore, tmp_path: Path) -> None:
+async def test_a_copy_is_a_file_of_its_own(blobs: FolderStore, tmp_path: Path) -> None:
     """A handler may do to its copy what it likes; the blob stays what was uploaded."""
     blob_id = fresh_blob_id()
     stored = await blobs.put(blob_id, chunks_of(b"as it was"), most_bytes=ROOM)
@@ -249,7 +249,7 @@ async def test_a_copy_is_a_file_of_its_own(blobs: BlobStore, tmp_path: Path) -> 
     assert await content(blobs, blob_id) == b"as it was"
 
 
-async def test_a_copy_is_capped(blobs: BlobStore, tmp_path: Path) -> None:
+async def test_a_copy_is_capped(blobs: FolderStore, tmp_path: Path) -> None:
     """What one handler can bear is less than what another could upload."""
     blob_id = fresh_blob_id()
     await blobs.put(blob_id, chunks_of(b"0123456789"), most_bytes=ROOM)
@@ -258,7 +258,7 @@ async def test_a_copy_is_capped(blobs: BlobStore, tmp_path: Path) -> None:
         await blobs.copy_to(blob_id, tmp_path / "copy", most_bytes=9)
 
 
-async def test_a_file_of_a_handler_becomes_a_blob(blobs: BlobStore, tmp_path: Path) -> None:
+async def test_a_file_of_a_handler_becomes_a_blob(blobs: FolderStore, tmp_path: Path) -> None:
     """Results are kept the same way as uploads."""
     path, blob_id = tmp_path / "report.pdf", fresh_blob_id()
     path.write_bytes(b"%PDF" * 300_000)
@@ -269,7 +269,7 @@ async def test_a_file_of_a_handler_becomes_a_blob(blobs: BlobStore, tmp_path: Pa
     assert await content(blobs, blob_id) == path.read_bytes()
 
 
-async def test_a_link_or_a_pipe_is_never_kept(blobs: BlobStore, tmp_path: Path) -> None:
+async def test_a_link_or_a_pipe_is_never_kept(blobs: FolderStore, tmp_path: Path) -> None:
     """An outside program that was tricked into making a link must not publish its target."""
     (tmp_path / "link").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "pipe")
@@ -282,7 +282,7 @@ async def test_a_link_or_a_pipe_is_never_kept(blobs: BlobStore, tmp_path: Path) 
 
 
 async def test_a_slow_disk_does_not_hold_the_loop(
-    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+    blobs: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One upload on a bad disk must not stop every lease from being renewed."""
     fsync, held, turns = os.fsync, asyncio.Event(), 0
@@ -324,7 +324,7 @@ async def test_a_folder_that_cannot_be_had_refuses_to_open(tmp_path: Path) -> No
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(Unavailable):
-        async with open_blobs(tmp_path / "file" / "blobs"):
+        async with open_folder(tmp_path / "file" / "blobs"):
             pass
 
 

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+from shared.blobs.folder import open_folder
 from shared.blobs.owner import MARK, owner_of
-from shared.blobs.store import open_blobs
 from shared.blobs.walk import START
 
 
@@ -35,7 +35,7 @@ def test_what_somebody_wrote_there_owns_the_folder(tmp_path: Path) -> None:
 
 async def test_the_mark_is_no_blob(tmp_path: Path) -> None:
     """Nothing that goes through the files takes it for one of them."""
-    async with open_blobs(tmp_path / "blobs") as blobs:
+    async with open_folder(tmp_path / "blobs") as blobs:
         assert await blobs.owner("7/5") == "7/5"
 
         assert await blobs.aged(START, older=timedelta(0)) == ([], START)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.blobs.store import BlobStore, open_blobs
+from shared.blobs.folder import FolderStore, open_folder
 from shared.blobs.upload import place_of
 from shared.blobs.walk import START
 from shared.contract.ids import BlobId
@@ -23,8 +23,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def blobs(folder: Path) -> AsyncIterator[BlobStore]:
-    async with open_blobs(folder, keep_free=0.0) as store:
+async def blobs(folder: Path) -> AsyncIterator[FolderStore]:
+    async with open_folder(folder, keep_free=0.0) as store:
         yield store
 
 
@@ -32,7 +32,7 @@ async def one_byte() -> AsyncIterator[bytes]:
     yield b"x"
 
 
-async def keep(blobs: BlobStore, folder: Path, *, days: float) -> BlobId:
+async def keep(blobs: FolderStore, folder: Path, *, days: float) -> BlobId:
     """Store a blob as one that was written *days* ago."""
     blob_id = fresh_blob_id()
     await blobs.put(blob_id, one_byte(), most_bytes=1)
@@ -41,7 +41,7 @@ async def keep(blobs: BlobStore, folder: Path, *, days: float) -> BlobId:
     return blob_id
 
 
-async def test_every_old_blob_is_seen_once_a_round(blobs: BlobStore, folder: Path) -> None:
+async def test_every_old_blob_is_seen_once_a_round(blobs: FolderStore, folder: Path) -> None:
     """In turns that each look at a few folders, however many there are."""
     old = {await keep(blobs, folder, days=2) for _ in range(60)}
     seen: list[BlobId] = []
@@ -55,7 +55,7 @@ async def test_every_old_blob_is_seen_once_a_round(blobs: BlobStore, folder: Pat
     assert turns > 1
 
 
-async def test_what_may_still_get_its_row_is_not_seen(blobs: BlobStore, folder: Path) -> None:
+async def test_what_may_still_get_its_row_is_not_seen(blobs: FolderStore, folder: Path) -> None:
     """Nor what is no blob: an upload under way, a file of somebody else, a link."""
     young = await keep(blobs, folder, days=0.9)
     leaf = place_of(folder, young).parent
@@ -69,6 +69,6 @@ async def test_what_may_still_get_its_row_is_not_seen(blobs: BlobStore, folder: 
     assert await blobs.aged(START, older=A_DAY) == ([], START)
 
 
-async def test_an_empty_store_has_nothing_to_see(blobs: BlobStore) -> None:
+async def test_an_empty_store_has_nothing_to_see(blobs: FolderStore) -> None:
     """A place from before everything was removed is none to stumble over."""
     assert await blobs.aged("7f/03", older=A_DAY) == ([], START)

@@ -20,6 +20,7 @@ from shared.contract.findings import Finding, Health
 from shared.doctor import examine
 from tests.house.sources import ROOT
 from tests.support.house import House, open_house
+from tests.support.object_store import NAME, open_object_server
 
 pytestmark = pytest.mark.servers
 
@@ -199,6 +200,27 @@ async def test_what_is_wrong_here(use: Set, tmp_path: Path) -> None:
     assert {"here: folder of blobs", "settings: UKETSUKE_LEESE", "here: open files"} <= set(found)
     assert "trials.try" in found["job types: handlers"].found
     assert "no worker in pool default" in found["job types: living workers"].found
+
+
+async def test_a_bucket_is_tried_out(use: Set) -> None:
+    """What can be put, listed, read and deleted is sound, and nothing is left of the trial."""
+    with open_object_server() as server:
+        use(
+            blob_url=f"s3://{NAME}/desk",
+            blob_endpoint=server.endpoint,
+            blob_region="us-east-1",
+            blob_access_key="test",
+            blob_secret_key="hidden",
+        )
+        assert "blobs: bucket" not in await wrong()
+        assert server.names() == []
+
+        use(blob_url="s3://nobody-made-it")
+        found = await wrong()
+
+    assert "s3://nobody-made-it" in found["blobs: bucket"].found
+    assert "UKETSUKE_BLOB_URL" in found["blobs: bucket"].change
+    assert "hidden" not in str(found)
 
 
 def test_the_command_prints_and_its_exit_code_tells() -> None:

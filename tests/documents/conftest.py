@@ -7,7 +7,7 @@ import pytest
 from back_service.child import Limits
 from back_service.handlers.documents import PRELOAD
 from back_service.offload import Offload, open_offload
-from shared.blobs.store import open_blobs
+from shared.blobs.folder import open_folder
 from tests.documents.bench import Bench
 
 
@@ -19,5 +19,5 @@ async def offload() -> AsyncIterator[Offload]:
 
 @pytest.fixture(scope="session")
 async def bench(offload: Offload, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
-    async with open_blobs(tmp_path_factory.mktemp("blobs"), keep_free=0.0) as blobs:
+    async with open_folder(tmp_path_factory.mktemp("blobs"), keep_free=0.0) as blobs:
         yield Bench(offload, blobs)

@@ -15,7 +15,7 @@ from front_service.gate import Gate
 from front_service.ground import Ground
 from front_service.identity import ReadsTokens
 from front_service.routes import ROUTES
-from shared.blobs.store import open_blobs
+from shared.blobs.folder import open_folder
 from shared.contract.errors import Unavailable
 from shared.contract.ids import JobId, parse_uuid
 from shared.runtime.clock import SystemClock
@@ -98,7 +98,7 @@ async def open_desk(
         return await post.depth(most)
 
     async with AsyncExitStack() as stack:
-        blobs = await stack.enter_async_context(open_blobs(folder))
+        blobs = await stack.enter_async_context(open_folder(folder))
         ground = Ground(
             intake=store,
             gate=gate,

@@ -101,6 +101,15 @@ class TestKeys:
             [first], [second] = (token_keys(settings(blob_dir=folder)) for _ in "12")
             assert first != second
 
+    def test_beside_a_bucket_no_key_is_kept(self, tmp_path: Path) -> None:
+        """The folder is then of one machine alone: replicas would each make a key of their own."""
+        given = settings(blob_dir=tmp_path / "blobs", blob_url="s3://desk")
+
+        [first], [second] = token_keys(given), token_keys(given)
+
+        assert first != second
+        assert not (tmp_path / "blobs").exists()
+
     def test_keys_of_the_settings_are_taken_as_they_are(self) -> None:
         """And are never printed."""
         given = settings(token_keys=f"{'a' * 32}, {'b' * 40}")

@@ -285,7 +285,6 @@ def test_everything_that_is_depended_on_is_used() -> None:
 
 
 NOT_IMPORTED: Final[Mapping[str, str]] = {
-    "obstore": "kept for blobs in an object store, which nobody has written yet",
     "uharfbuzz": "fpdf2 shapes text with it when it is there",
 }
 """What is installed without an import of ours, each with its reason."""
