@@ -3,7 +3,7 @@
 Pure: a rule looks at documents and says what is wrong with them, or nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
@@ -17,6 +17,9 @@ _AFTER_THE_DRAIN: Final = 5  # seconds for what follows it
 _HOSTS: Final = ("hostNetwork", "hostPID", "hostIPC")
 _VOLUMES: Final = {"secret", "persistentVolumeClaim", "emptyDir", "configMap"}
 _BARE: Final = ("cpu", "memory", "ephemeral-storage")
+_BUCKET: Final = "bucket"
+_NARROW: Final = {4: 20, 6: 48}  # bits of a block's prefix, by version
+_NO_SECRETS: Final = frozenset({"UKETSUKE_BLOB_URL"})  # by its pattern it has room for none
 _PRIVATE: Final = tuple(
     ip_network(text)
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
@@ -152,19 +155,30 @@ def denies_by_default(manifests: Manifests) -> Iterator[str]:
 
 
 def keeps_to_itself(manifests: Manifests) -> Iterator[str]:
-    """Only who fetches may leave, and to no private address."""
+    """Only who fetches may leave, to no private address; all others to the store of files."""
     for policy in manifests.of("NetworkPolicy"):
         name, spec = policy["metadata"]["name"], policy["spec"]
         for way in spec.get("egress", ()):
             blocks = [peer["ipBlock"] for peer in way.get("to", ()) if "ipBlock" in peer]
             if not way.get("to") or not way.get("ports"):
                 yield f"{name}: open to everybody"
+            if name == _BUCKET:
+                yield from (f"{name}: {block['cidr']} is no store" for block in _wide(blocks))
+                continue
             if blocks and spec["podSelector"].get("matchLabels") != {"uketsuke/fetches": "yes"}:
                 yield f"{name}: lets others than fetching pools out"
             yield from (f"{name}: {text}" for block in blocks for text in _leaks(block))
         for way in spec.get("ingress", ()):
             if not way.get("from") or not way.get("ports"):
                 yield f"{name}: open to everybody"
+
+
+def _wide(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Name the blocks that are too large to be the addresses of one store."""
+    for block in blocks:
+        whole = ip_network(block["cidr"])
+        if whole.prefixlen < _NARROW[whole.version]:
+            yield block
 
 
 def _leaks(block: Mapping[str, Any]) -> Iterator[str]:
@@ -181,7 +195,8 @@ def keeps_secrets_in_files(manifests: Manifests) -> Iterator[str]:
         for container in workload.containers:
             told = manifests.settings(container, "127.0.0.1")
             for name in told:
-                if any(word in name for word in ("_URL", "PASSWORD", "TOKEN", "_KEY")):
+                is_secret = any(word in name for word in ("_URL", "PASSWORD", "TOKEN", "_KEY"))
+                if is_secret and name not in _NO_SECRETS:
                     yield f"{workload.name}/{container['name']}: {name}"
             if any("secretRef" in source for source in container.get("envFrom", ())):
                 yield f"{workload.name}/{container['name']}: a secret as environment"

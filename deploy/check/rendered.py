@@ -12,7 +12,7 @@ import yaml
 from deploy.local import record
 
 FOLDER: Final = record.ROOT / "deploy" / "kubernetes"
-OVERLAYS: Final = ("dev", "production")
+OVERLAYS: Final = ("dev", "production", "bucket")
 _PART_OF: Final = "app.kubernetes.io/part-of"
 
 Document = Mapping[str, Any]

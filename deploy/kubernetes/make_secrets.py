@@ -59,6 +59,8 @@ def make_secrets(certificates: Mapping[str, str]) -> list[dict[str, Any]]:
         files = dict(certificates)
         files["uketsuke_database_url"] = database_url(role, database[role])
         files["uketsuke_amqp_url"] = broker_url(user, broker[user])
+        if service == "front":
+            files["uketsuke_token_keys"] = secrets.token_urlsafe(32)
         made.append(_secret(_OURS, f"uketsuke-{service}", "Opaque", **files))
     connection = f"{_address('scaler', database['scaler'])}?sslmode=require"
     made.append(_secret(_OURS, "uketsuke-scaler", "Opaque", connection=connection))

@@ -57,7 +57,36 @@ def test_a_try_alone_is_spared_a_rule_and_only_that_of_keys() -> None:
     assert {overlay: set(RULES) - set(rules_for(overlay)) for overlay in OVERLAYS} == {
         "dev": {"callers show a key"},
         "production": set(),
+        "bucket": set(),
     }
+
+
+def test_with_a_bucket_no_folder_is_shared() -> None:
+    """Else pods would wait for a volume that nobody needs."""
+    found = rendered("bucket")
+    volumes = [v["name"] for one in found.ours for v in one.pod.get("volumes", ())]
+    mounts = [m["name"] for one in found.ours for c in one.containers for m in c["volumeMounts"]]
+
+    assert "blobs" in [v["name"] for one in rendered("production").ours for v in one.pod["volumes"]]
+    assert {"blobs"} & {*volumes, *mounts} == set()
+    assert found.of("PersistentVolumeClaim") == []
+    for workload in found.ours:
+        for container in workload.containers:
+            assert found.settings(container, "::")["UKETSUKE_BLOB_URL"].startswith("s3://")
+
+
+@pytest.mark.parametrize("block", ["0.0.0.0/0", "10.0.0.0/8", "52.219.0.0/16", "2000::/3"])
+def test_the_way_to_the_bucket_is_no_way_out(block: str) -> None:
+    """All pods have it: it leads to the addresses of one store."""
+    wide = spoiled(
+        rendered("bucket"),
+        "NetworkPolicy",
+        "bucket",
+        lambda d: d["spec"]["egress"][0]["to"][0]["ipBlock"].update(cidr=block),
+    )
+
+    assert list(RULES["only fetching pools may leave"](rendered("bucket"))) == []
+    assert list(RULES["only fetching pools may leave"](wide)) == [f"bucket: {block} is no store"]
 
 
 def _pod(found: Any) -> Any:
