@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from back_service.long_turns import take_long_turns
 from shared.contract.authoring import Fail, Retry, Snooze
 from shared.contract.ids import JobId, TenantId, TrackId
 
@@ -163,6 +164,7 @@ def _confine(limits: Limits, nursery: int) -> None:
     _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.umask(0o077)
     os.nice(limits.niceness)
+    take_long_turns()
     Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")  # rather this than us
     most = {
         resource.RLIMIT_AS: _mapped_bytes() + limits.memory_bytes,

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from back_service.long_turns import turn
 from shared.contract.authoring import ChildContext
 
 
@@ -40,6 +41,7 @@ def whoami() -> dict[str, Any]:
         "leads_group": os.getpgid(0) == os.getpid(),
         "session": os.getsid(0),
         "niceness": os.nice(0),
+        "turn": turn(),
         "environment": dict(os.environ),
         "input": os.read(0, 1),
         "open_files": sorted(int(path.name) for path in Path("/proc/self/fd").iterdir()),
