@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -18,7 +18,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from shared.blobs.files import Files
-from shared.blobs.store import BlobStore, Stored, gathered
+from shared.blobs.store import BlobStore, Stored, gathered, key_of
 from shared.blobs.walk import START
 from shared.contract.errors import TooLarge, Unavailable, UnknownBlob
 from shared.contract.ids import BlobId, parse_uuid
@@ -39,7 +39,7 @@ _SILENCE: Final = timedelta(seconds=20)  # of the store, in the middle of an ans
 _LONGEST: Final = timedelta(days=1)  # for one answer: a slow reader may take its time
 _TRIES: Final = 3
 _PATIENCE: Final = timedelta(seconds=30)  # for all tries together
-_NOT_IN_RANGE: Final = "416"
+_NOT_IN_RANGE: Final = "status code: 416"
 _NO_BUCKET: Final = "NoSuchBucket"
 
 
@@ -86,7 +86,8 @@ class BucketStore(BlobStore):
                 feed.break_off()  # a future that is dropped would leave its parts behind
                 await asyncio.wait([upload])
                 if not upload.cancelled() and upload.exception() is None:
-                    await obstore.delete_async(self._objects, key_of(blob_id))
+                    with suppress(BaseError):  # then it is a stray, and goes with those
+                        await obstore.delete_async(self._objects, key_of(blob_id))
                 raise
             except Unavailable:
                 if feed.failure is not None:
@@ -146,8 +147,10 @@ class BucketStore(BlobStore):
                 return await obstore.get_async(self._objects, key, options=options)
         except FileNotFoundError as error:
             raise UnknownBlob from error
-        except _OutOfRange:
-            return None
+        except Unavailable as error:
+            if options and _NOT_IN_RANGE in str(error.__cause__):
+                return None  # the object ends before what was asked for begins
+            raise
 
 
 class _Feed:
@@ -202,10 +205,6 @@ class _BrokenOff(Exception):
     """Nobody wants to have this upload any more."""
 
 
-class _OutOfRange(Exception):
-    """The object ends before what was asked for begins."""
-
-
 @asynccontextmanager
 async def open_bucket(bucket: Bucket) -> AsyncIterator[BucketStore]:
     """Give the store; whether the bucket can be had shows at its first use."""
@@ -235,12 +234,6 @@ async def open_bucket(bucket: Bucket) -> AsyncIterator[BucketStore]:
         yield BucketStore(objects, Files(threads))
 
 
-def key_of(blob_id: BlobId) -> str:
-    """Tell where a blob lies: spread by the last digits of its id, which are random."""
-    digits = blob_id.hex
-    return f"{digits[-2:]}/{digits[-4:-2]}/{blob_id}"
-
-
 @contextmanager
 def _told() -> Iterator[None]:
     """Say what the store answers in our words; never its address, nor who we are there."""
@@ -249,6 +242,4 @@ def _told() -> Iterator[None]:
     except (BaseError, OSError) as error:
         if isinstance(error, FileNotFoundError) and _NO_BUCKET not in str(error):
             raise
-        if _NOT_IN_RANGE in str(error):
-            raise _OutOfRange from error
         raise Unavailable("the blob store cannot do this now") from error

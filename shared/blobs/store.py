@@ -90,6 +90,12 @@ class BlobStore(ABC):
         return Stored(size_bytes=size, sha256=digest.hexdigest())
 
 
+def key_of(blob_id: BlobId) -> str:
+    """Tell where a blob lies: two levels by the last digits of its id, which are random."""
+    digits = blob_id.hex
+    return f"{digits[-2:]}/{digits[-4:-2]}/{blob_id}"
+
+
 async def gathered(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Join small chunks, so that a slow sender costs one thread call a MiB and not one a packet."""
     waiting = bytearray()

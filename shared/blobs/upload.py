@@ -13,6 +13,7 @@ from errno import ENOSPC
 from pathlib import Path
 from typing import Final
 
+from shared.blobs.store import key_of
 from shared.contract.ids import BlobId
 
 _INCOMING: Final = "incoming"
@@ -80,9 +81,7 @@ class Upload:
 
 
 def place_of(folder: Path, blob_id: BlobId) -> Path:
-    """Tell where a blob lies: two levels by the last digits of its id, which are random."""
-    digits = blob_id.hex
-    return folder / digits[-2:] / digits[-4:-2] / str(blob_id)
+    return folder / key_of(blob_id)
 
 
 def sync_folder(folder: Path) -> None:

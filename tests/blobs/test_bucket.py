@@ -8,10 +8,12 @@ from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import pytest
 
-from shared.blobs.bucket import Bucket, BucketStore, key_of, open_bucket
+from shared.blobs.bucket import Bucket, BucketStore, open_bucket
+from shared.blobs.store import key_of
 from shared.blobs.walk import START
 from shared.contract.errors import TooLarge, Unavailable, UnknownBlob
 from shared.contract.ids import BlobId
@@ -270,6 +272,17 @@ async def test_a_bucket_that_is_away_is_unavailable_and_told_without_its_address
 
     assert [type(error) for error in told] == [Unavailable] * 5
     assert {str(error) for error in told} == {"the blob store cannot do this now"}
+
+
+async def test_trouble_is_not_taken_for_the_end_of_a_blob() -> None:
+    """The text of an error names the object: digits of its id say nothing of what went wrong."""
+    blob_id = BlobId(UUID("01890416-0416-7416-8416-000000000416"))
+    async with open_bucket(bucket_at("http://127.0.0.1:1", "nowhere")) as blobs:
+        for window in ((), (1,), (1, 2)):
+            with pytest.raises(Unavailable):
+                await content(blobs, blob_id, *window)
+        with pytest.raises(Unavailable):
+            await blobs.delete(blob_id)
 
 
 async def test_a_bucket_that_is_not_there_is_unavailable(server: ObjectServer) -> None:
