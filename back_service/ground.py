@@ -12,7 +12,7 @@ from shared.broker.fanout import FanOut
 from shared.broker.publisher import Publisher
 from shared.broker.subscriber import Subscriber
 from shared.broker.topology import route
-from shared.broker.traced import TracedPublisher
+from shared.broker.traced import publisher_of
 from shared.contract.authoring import Handler
 from shared.contract.job_types import Catalogue
 from shared.contract.jobs import Priority
@@ -73,7 +73,10 @@ async def open_ground(plan: Plan) -> AsyncIterator[Ground]:
         )
         blobs = await stack.enter_async_context(open_blobs(settings))
         tracing = stack.enter_context(traces("back", settings.otlp_endpoint))
-        outbox, publisher = Outbox(quick), _publisher(amqp, plan.catalogue, tracing, declare=makes)
+        outbox, pools = Outbox(quick), plan.catalogue.pools
+        publisher = publisher_of(
+            amqp, name="back-knocks", pools=pools, declare=makes, tracing=tracing
+        )
         subscriber = Subscriber(amqp, name="back-jobs", routes=routes(settings), declare=makes)
         fan_out = FanOut(amqp, name="back-news", declare=makes)
         check = SessionCheck(pool, most_sessions=settings.pool_size + _QUICK)
@@ -111,15 +114,6 @@ def routes(settings: BackSettings) -> dict[str, int]:
     return {
         route(pool, priority): settings.prefetch for pool in settings.pools for priority in Priority
     }
-
-
-def _publisher(
-    amqp: str, catalogue: Catalogue, tracing: Tracing | None, *, declare: bool
-) -> Publisher:
-    name, pools = "back-knocks", catalogue.pools
-    if tracing is None:
-        return Publisher(amqp, name=name, pools=pools, declare=declare)
-    return TracedPublisher(amqp, name=name, pools=pools, declare=declare, tracing=tracing)
 
 
 def measure(metrics: BackMetrics, pool: Pool, publisher: Publisher, subscriber: Subscriber) -> None:

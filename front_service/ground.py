@@ -21,8 +21,7 @@ from front_service.token_keys import token_keys
 from front_service.uploads import KeepsBytes, KnowsBlobs
 from shared.blobs.opening import open_blobs
 from shared.broker.fanout import FanOut
-from shared.broker.publisher import Publisher
-from shared.broker.traced import TracedPublisher
+from shared.broker.traced import publisher_of
 from shared.contract.job_types import Catalogue
 from shared.outbox import Post, Relay
 from shared.runtime.clock import Clock
@@ -103,8 +102,11 @@ async def open_ground(
         blobs = await stack.enter_async_context(open_blobs(settings))
         tokens, issuers = await _outside_issuer(settings, clock, stack)
         outbox = Outbox(pool)
-        publisher = _publisher(amqp, catalogue, tracing, declare=settings.declare_topology)
-        fan_out = FanOut(amqp, name="front-news", declare=settings.declare_topology)
+        makes = settings.declare_topology
+        publisher = publisher_of(
+            amqp, name="front-knocks", pools=catalogue.pools, declare=makes, tracing=tracing
+        )
+        fan_out = FanOut(amqp, name="front-news", declare=makes)
         check = SessionCheck(pool, most_sessions=settings.pool_size + settings.read_pool_size)
         _complain(metrics, fan_out, check)
         post = Post(outbox, publisher, confirm_wait=wait, confirmed_in=metrics.confirmed)
@@ -174,15 +176,6 @@ async def _outside_issuer(
         raise BadSettings("UKETSUKE_OIDC_ISSUER: this needs pip install uketsuke[oidc]") from error
     tokens, issuer = await stack.enter_async_context(open_tokens(settings, clock))
     return tokens, (issuer,)
-
-
-def _publisher(
-    amqp: str, catalogue: Catalogue, tracing: Tracing | None, *, declare: bool
-) -> Publisher:
-    name, pools = "front-knocks", catalogue.pools
-    if tracing is None:
-        return Publisher(amqp, name=name, pools=pools, declare=declare)
-    return TracedPublisher(amqp, name=name, pools=pools, declare=declare, tracing=tracing)
 
 
 @asynccontextmanager

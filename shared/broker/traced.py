@@ -41,3 +41,12 @@ class TracedPublisher(Publisher):
             await super().knock(
                 *(route, body), message_id=message_id, headers=told, patience=patience, relay=relay
             )
+
+
+def publisher_of(
+    url: str, *, name: str, pools: Sequence[str], declare: bool, tracing: Tracing | None
+) -> Publisher:
+    """Make a publisher; where traces are on, its knocks are steps of them."""
+    if tracing is None:
+        return Publisher(url, name=name, pools=pools, declare=declare)
+    return TracedPublisher(url, name=name, pools=pools, declare=declare, tracing=tracing)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from back_service.long_turns import turn
+from back_service.long_turns import ATTRIBUTES
 from shared.contract.authoring import ChildContext
 
 
@@ -33,6 +33,15 @@ def warmed_by_another() -> bool:
 
 def add(left: int, right: int = 0) -> int:
     return left + right
+
+
+def turn() -> int | None:
+    """Say how long the turns of this thread are, in nanoseconds; ``None`` if nobody knows."""
+    number = {"x86_64": 315, "aarch64": 275}.get(os.uname().machine)  # sched_getattr
+    told = ctypes.create_string_buffer(ATTRIBUTES.size)
+    if number is None or ctypes.CDLL(None).syscall(number, 0, told, ATTRIBUTES.size, 0) != 0:
+        return None
+    return int(ATTRIBUTES.unpack(told.raw)[5]) or None
 
 
 def whoami() -> dict[str, Any]:

@@ -14,7 +14,6 @@ import pytest
 
 from back_service import offload as offload_module
 from back_service.child import Limits
-from back_service.long_turns import turn
 from back_service.offload import ChildRaised, Offload, open_offload
 from shared.contract.authoring import ChildDied, Fail, Retry, Snooze
 from tests.offload import deeds
@@ -65,7 +64,7 @@ async def test_a_child_is_confined(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen["leads_group"]
     assert seen["session"] != os.getsid(0)
     assert seen["niceness"] == os.nice(0) + 7
-    assert seen["turn"] == (turn() and 100_000_000)  # where the kernel has such turns at all
+    assert seen["turn"] == (deeds.turn() and 100_000_000)  # where the kernel has such turns at all
     assert seen["umask"] == 0o077
 
 
