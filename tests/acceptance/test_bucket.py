@@ -9,7 +9,7 @@ import pytest
 from deploy.local.stack import Stack
 from tests.acceptance.test_documents import DEMO, ended
 from tests.support.house import open_house
-from tests.support.object_store import NAME, ObjectServer, open_object_server
+from tests.support.object_store import ObjectServer, open_object_server
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.servers]
 
@@ -25,7 +25,7 @@ async def url(stack: Stack, server: ObjectServer, tmp_path: Path) -> AsyncIterat
     """A front and a back that share nothing but servers: each has a folder of its own."""
     async with open_house(stack, tmp_path) as house:
         house.extra = {
-            "UKETSUKE_BLOB_URL": f"s3://{NAME}/files",
+            "UKETSUKE_BLOB_URL": f"s3://{server.bucket}/files",
             "UKETSUKE_BLOB_ENDPOINT": server.endpoint,
             "UKETSUKE_BLOB_REGION": "us-east-1",
             "UKETSUKE_BLOB_ACCESS_KEY": "test",

@@ -18,7 +18,7 @@ from shared.blobs.walk import START
 from shared.contract.errors import TooLarge, Unavailable, UnknownBlob
 from shared.contract.ids import BlobId
 from shared.runtime.clock import fresh_blob_id
-from tests.support.object_store import NAME, ObjectServer, open_object_server
+from tests.support.object_store import ObjectServer, open_object_server
 
 MANY: Final = 100 * 2**20
 MIB: Final = 2**20
@@ -31,9 +31,9 @@ def server() -> Iterator[ObjectServer]:
         yield server
 
 
-def bucket_at(endpoint: str, prefix: str) -> Bucket:
+def bucket_at(endpoint: str, name: str, prefix: str) -> Bucket:
     return Bucket(
-        name=NAME,
+        name=name,
         prefix=prefix,
         endpoint=endpoint,
         region="us-east-1",
@@ -45,7 +45,9 @@ def bucket_at(endpoint: str, prefix: str) -> Bucket:
 @pytest.fixture
 async def blobs(server: ObjectServer) -> AsyncIterator[BucketStore]:
     """Objects below a prefix of the test's own."""
-    async with open_bucket(bucket_at(server.endpoint, f"of-{fresh_blob_id()}")) as store:
+    async with open_bucket(
+        bucket_at(server.endpoint, server.bucket, f"of-{fresh_blob_id()}")
+    ) as store:
         yield store
 
 
@@ -220,7 +222,7 @@ async def test_every_old_blob_is_seen_once_a_round(
     """Page by page; what is no blob of ours is not even named."""
     made = {await kept(blobs, b"x") for _ in range(20)}
     prefix = server.names()[-1].split("/")[0]
-    server.client.put_object(Bucket=NAME, Key=f"{prefix}/notes.txt", Body=b"of a stranger")
+    server.client.put_object(Bucket=server.bucket, Key=f"{prefix}/notes.txt", Body=b"of a stranger")
     await blobs.owner("us")
     found: list[BlobId] = []
     place, turns = START, 0
@@ -260,7 +262,7 @@ async def test_a_bucket_that_is_away_is_unavailable_and_told_without_its_address
 ) -> None:
     """Every verb says the same; what went wrong is in the cause, for the log alone."""
     (tmp_path / "file").write_bytes(b"x")
-    async with open_bucket(bucket_at("http://127.0.0.1:1", "nowhere")) as blobs:
+    async with open_bucket(bucket_at("http://127.0.0.1:1", "nobody", "nowhere")) as blobs:
         calls = (
             blobs.put_file(fresh_blob_id(), tmp_path / "file", most_bytes=9),
             content(blobs, fresh_blob_id()),
@@ -277,7 +279,7 @@ async def test_a_bucket_that_is_away_is_unavailable_and_told_without_its_address
 async def test_trouble_is_not_taken_for_the_end_of_a_blob() -> None:
     """The text of an error names the object: digits of its id say nothing of what went wrong."""
     blob_id = BlobId(UUID("01890416-0416-7416-8416-000000000416"))
-    async with open_bucket(bucket_at("http://127.0.0.1:1", "nowhere")) as blobs:
+    async with open_bucket(bucket_at("http://127.0.0.1:1", "nobody", "nowhere")) as blobs:
         for window in ((), (1,), (1, 2)):
             with pytest.raises(Unavailable):
                 await content(blobs, blob_id, *window)

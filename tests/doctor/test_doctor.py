@@ -20,7 +20,7 @@ from shared.contract.findings import Finding, Health
 from shared.doctor import examine
 from tests.house.sources import ROOT
 from tests.support.house import House, open_house
-from tests.support.object_store import NAME, open_object_server
+from tests.support.object_store import open_object_server
 
 pytestmark = pytest.mark.servers
 
@@ -206,7 +206,7 @@ async def test_a_bucket_is_tried_out(use: Set) -> None:
     """What can be put, listed, read and deleted is sound, and nothing is left of the trial."""
     with open_object_server() as server:
         use(
-            blob_url=f"s3://{NAME}/desk",
+            blob_url=f"s3://{server.bucket}/desk",
             blob_endpoint=server.endpoint,
             blob_region="us-east-1",
             blob_access_key="test",

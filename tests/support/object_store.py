@@ -5,27 +5,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import boto3
 from moto.server import ThreadedMotoServer
-
-NAME = "desk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectServer:
     """One bucket, and somebody beside us who can look into it."""
 
+    bucket: str
     endpoint: str
     client: Any
 
     def names(self) -> list[str]:
-        listed = self.client.list_objects_v2(Bucket=NAME)
+        listed = self.client.list_objects_v2(Bucket=self.bucket)
         return [one["Key"] for one in listed.get("Contents", [])]
 
     def unfinished(self) -> list[str]:
         """Name the uploads whose parts are there and whose object is not."""
-        listed = self.client.list_multipart_uploads(Bucket=NAME)
+        listed = self.client.list_multipart_uploads(Bucket=self.bucket)
         return [one["Key"] for one in listed.get("Uploads", [])]
 
 
@@ -44,7 +44,9 @@ def open_object_server() -> Iterator[ObjectServer]:
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
-        client.create_bucket(Bucket=NAME)
-        yield ObjectServer(endpoint=endpoint, client=client)
+        # All such servers of a process share what they keep: each has a bucket of its own.
+        bucket = f"desk-{uuid4().hex}"
+        client.create_bucket(Bucket=bucket)
+        yield ObjectServer(bucket=bucket, endpoint=endpoint, client=client)
     finally:
         server.stop()
