@@ -14,12 +14,14 @@ from shared.contract.ids import JobId
 from shared.contract.messages import encode_knock
 from shared.runtime.clock import fresh_job_id
 from tests.campaign import brokers, clocks, edges, files, full_disk, poison, workers
+from tests.campaign.drills import Kind
 from tests.campaign.fault import Fault
-from tests.campaign.scene import Scene, first_answer
+from tests.campaign.scene import Scene, Stage, first_answer
 from tests.support import broker_faults
 from tests.support.broker_faults import Alarm
 
 _ROUTE: Final = "jobs.default.normal"
+_MORE_THAN_SLOTS: Final = 100  # jobs at once: most of their knocks wait in the queue
 
 
 async def kill_backs(scene: Scene, seconds: float) -> None:
@@ -118,6 +120,8 @@ async def purge_the_broker(scene: Scene, seconds: float) -> None:
     broker, end = scene.house.stack.broker, monotonic() + seconds
     vhost = scene.house.amqp_url.rsplit("/", 1)[1]
     while monotonic() < end or not scene.bites["knocks lost"]:
+        burst = (scene.crowd.ask(Kind.SLOW, seconds=1.0) for _ in range(_MORE_THAN_SLOTS))
+        await asyncio.gather(*burst)
         held = await broker_faults.messages_of(broker, vhost=vhost)
         await broker_faults.purge_queue(broker, _ROUTE, vhost=vhost)
         scene.bite("knocks lost", held[_ROUTE])
@@ -230,7 +234,13 @@ FAULTS: Final = (
         bites={"restarted": 1},
         limits={"database_back_to_202_s": 3.0},
     ),
-    Fault(number="F15", name="tables-held", harm=hold_tables, bites={"refused meanwhile": 1}),
+    Fault(
+        number="F15",
+        name="tables-held",
+        harm=hold_tables,
+        bites={"refused meanwhile": 1},
+        stage=Stage(warm=8.0),  # it is soon over
+    ),
     Fault(
         number="F22", name="knocks-forged", harm=forge_knocks, bites={"forged": 50}, is_quick=True
     ),
