@@ -4,7 +4,6 @@ Pure. It is an estimate: from what attempts of each type usually take, shared ou
 of the workers that live. Where one of these is not known there is none.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -99,9 +98,9 @@ class Lane:
     def __init__(self) -> None:
         self._jobs: list[Waiting] = []
         self._before: list[int] = []  # of the same tenant
-        self._of_tenant: Counter[TenantId] = Counter()
-        self._types: Counter[str] = Counter()
-        self._marks: list[Counter[str]] = []
+        self._of_tenant: dict[TenantId, int] = {}
+        self._types: dict[str, int] = {}
+        self._marks: list[dict[str, int]] = []
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -110,9 +109,10 @@ class Lane:
         if len(self._jobs) % _MARK == 0:
             self._marks.append(self._types.copy())
         self._jobs.append(job)
-        self._before.append(self._of_tenant[job.tenant])
-        self._of_tenant[job.tenant] += 1
-        self._types[job.type] += 1
+        before = self._of_tenant.get(job.tenant, 0)
+        self._before.append(before)
+        self._of_tenant[job.tenant] = before + 1
+        self._types[job.type] = self._types.get(job.type, 0) + 1
 
     def stands(self, job_id: JobId, place: int) -> bool:
         """Say whether it is this job that stands at *place*."""
@@ -121,17 +121,18 @@ class Lane:
     def of_tenant(self, tenant: TenantId, place: int) -> int:
         """Count the jobs of *tenant* before *place*."""
         if place >= len(self._jobs):
-            return self._of_tenant[tenant]
+            return self._of_tenant.get(tenant, 0)
         if self._jobs[place].tenant == tenant:
             return self._before[place]
         return sum(job.tenant == tenant for job in self._jobs[:place])
 
-    def types(self, most: int) -> Counter[str]:
+    def types(self, most: int) -> Mapping[str, int]:
         """Count by type the first *most* jobs."""
         if most >= len(self._jobs):
-            return self._types.copy()
+            return self._types
         counted = self._marks[most // _MARK].copy()
-        counted.update(job.type for job in self._jobs[most - most % _MARK : most])
+        for job in self._jobs[most - most % _MARK : most]:
+            counted[job.type] = counted.get(job.type, 0) + 1
         return counted
 
 
@@ -149,7 +150,9 @@ class Line:
 
     def add(self, job: Waiting, priority: str) -> None:
         """Put a job at the end of its lane."""
-        lane = self.lanes.setdefault(priority, Lane())
+        lane = self.lanes.get(priority)
+        if lane is None:
+            lane = self.lanes[priority] = Lane()
         self._places[job.id] = len(lane)
         lane.append(job)
 
@@ -176,13 +179,14 @@ class Line:
             self.add(job, priority)
         return self.place(job.id, priority)
 
-    def ahead(self, priority: str, place: int) -> Counter[str]:
+    def ahead(self, priority: str, place: int) -> Mapping[str, int]:
         """Count by type what is likely to start before: of other lanes, by their shares."""
         share = SHARES.get(priority, 1)
-        before: Counter[str] = Counter()
+        before: dict[str, int] = {}
         for other, lane in self.lanes.items():
             most = place if other == priority else round(place * SHARES.get(other, 1) / share)
-            before.update(lane.types(most))
+            for name, count in lane.types(most).items():
+                before[name] = before.get(name, 0) + count
         return before
 
 
