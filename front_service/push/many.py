@@ -10,15 +10,12 @@ from front_service.push.reader import Reader, reading
 from front_service.push.socket import EXPIRED, GOING_AWAY, INTERNAL, PeerLost, Socket
 from front_service.push.subscriptions import Subscriptions
 from front_service.push.websocket import check_upgrade
-from shared.contract.errors import Unavailable
 
 
 async def socket(request: web.Request) -> web.StreamResponse:
     """``GET /api/socket``, upgraded. It stays open until its client, or this replica, leaves."""
     check_upgrade(request)
     with reading(request) as reader:
-        if request.app[STREAMS].is_draining:
-            raise Unavailable("This replica is about to stop.", retry_after=1)
         line = await Socket.accept(request, request[MARKS], reader.protocols)
         try:
             await _serve(request, line, reader)

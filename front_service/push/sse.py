@@ -8,11 +8,11 @@ from aiohttp import hdrs, web
 
 from front_service.keys import MARKS, METRICS, SEAT, STREAMS
 from front_service.push.hub import Draining
-from front_service.push.reader import reading
+from front_service.push.reader import Reader, reading
 from front_service.push.socket import cut, shrink
 from front_service.push.story import Frame
-from front_service.push.stream import Frames, OpensStreams, read_after
-from shared.contract.errors import Gone, Malformed, Unavailable
+from front_service.push.stream import Frames, Leaving, OpensStreams, read_after
+from shared.contract.errors import Gone, Malformed
 
 _HEARTBEAT: Final = 15.0  # seconds between two signs of life
 _PATIENCE: Final = 10.0  # seconds for one write to leave
@@ -30,18 +30,22 @@ async def stream_events(request: web.Request, streams: OpensStreams) -> web.Stre
     seen = _last_event_id(request)
     after = seen if seen is not None else read_after(request.query.get("after"))
     job_id = request.match_info["id"]
-    try:
-        with reading(request) as reader:
-            reader.check(job_id)
+    with reading(request) as reader:
+        reader.check(job_id)
+        try:
             async with streams.open(reader.tenant, job_id, after) as stream:
                 if seen is not None and stream.is_nothing_new:
                     return web.Response(status=204)  # after this one nobody asks again
-                response = await _begin(request)
-                with suppress(TimeoutError):  # the token has expired
-                    async with asyncio.timeout_at(reader.until):
-                        await _tell(request, response, stream)
-    except Draining:
-        raise Unavailable("This replica is about to stop.", retry_after=1) from None
+                return await _carry(request, reader, stream)
+        except Draining:  # refused, an ``EventSource`` would not dial again
+            return await _carry(request, reader, Leaving())
+
+
+async def _carry(request: web.Request, reader: Reader, stream: Frames) -> web.StreamResponse:
+    response = await _begin(request)
+    with suppress(TimeoutError):  # the token has expired
+        async with asyncio.timeout_at(reader.until):
+            await _tell(request, response, stream)
     return response
 
 
@@ -60,6 +64,8 @@ async def _begin(request: web.Request) -> web.StreamResponse:
         shrink(request.transport)
         if (seat := request.get(SEAT)) is not None:
             seat.on_end(request.transport.close)  # the client dials again, and is told why
+    if request.app[STREAMS].is_draining:
+        response.force_close()
     await response.prepare(request)
     return response
 

@@ -44,6 +44,16 @@ class Frames(Protocol):
         """As ``Stream.next``."""
 
 
+class Leaving:
+    """Instead of frames, where a replica is about to stop: go to another one."""
+
+    is_over: Final = False
+    is_nothing_new: Final = False
+
+    async def next(self) -> list[Frame]:
+        raise Draining
+
+
 class OpensStreams(Protocol):
     def open(
         self, tenant: TenantId, text: str, after: int | None

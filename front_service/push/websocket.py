@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from front_service.keys import MARKS, STREAMS
 from front_service.push.hub import Draining
-from front_service.push.reader import reading
+from front_service.push.reader import Reader, reading
 from front_service.push.socket import (
     EXPIRED,
     GOING_AWAY,
@@ -19,9 +19,9 @@ from front_service.push.socket import (
     PeerLost,
     Socket,
 )
-from front_service.push.stream import Frames, OpensStreams, read_after
+from front_service.push.stream import Frames, Leaving, OpensStreams, read_after
 from front_service.refusals import NoUpgrade
-from shared.contract.errors import Gone, Unavailable
+from shared.contract.errors import Gone
 
 log: Final = structlog.get_logger()
 
@@ -35,14 +35,18 @@ async def stream_frames(request: web.Request, streams: OpensStreams) -> web.Stre
     """Tell what *streams* has of what the address names."""
     after, job_id = read_after(request.query.get("after")), request.match_info["id"]
     check_upgrade(request)
-    try:
-        with reading(request) as reader:
-            reader.check(job_id)
+    with reading(request) as reader:
+        reader.check(job_id)
+        try:
             async with streams.open(reader.tenant, job_id, after) as stream:
-                socket = await Socket.accept(request, request[MARKS], reader.protocols)
-                await _talk(socket, stream, reader.until)
-    except Draining:
-        raise Unavailable("This replica is about to stop.", retry_after=1) from None
+                return await _carry(request, reader, stream)
+        except Draining:  # asked over a line that was open already
+            return await _carry(request, reader, Leaving())
+
+
+async def _carry(request: web.Request, reader: Reader, stream: Frames) -> web.StreamResponse:
+    socket = await Socket.accept(request, request[MARKS], reader.protocols)
+    await _talk(socket, stream, reader.until)
     return socket.response
 
 

@@ -162,14 +162,14 @@ async def _strike(scene: Scene) -> None:
 
 async def _sample(scene: Scene, watch: Watch, ends: float) -> None:
     """Start two services that no fault strikes, and look at them and at the tables in between."""
-    with free_port() as port:
+    with free_port() as of_front, free_port() as of_back:
         pass
     house = scene.house
-    front = await house.front()
-    back = await house.back(lease=scene.lease, probe_port=port)
+    front = await house.front(probe_port=of_front)  # where no crowd of clients is in the way
+    back = await house.back(lease=scene.lease, probe_port=of_back)
     addresses = {
-        "front": (front.pid, house.url(front)),
-        "back": (back.pid, f"http://127.0.0.1:{port}"),
+        "front": (front.pid, f"http://127.0.0.1:{of_front}"),
+        "back": (back.pid, f"http://127.0.0.1:{of_back}"),
     }
     scene.crowd.fronts.append(house.url(front))
     while monotonic() < ends:

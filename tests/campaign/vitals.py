@@ -40,6 +40,7 @@ async def pulse(pid: int, probes: str) -> Pulse:
     """Look at process *pid*, whose ``/metrics`` are below the address *probes*."""
     rss_mb, descriptors = _seen_by_the_kernel(pid)
     async with aiohttp.ClientSession() as session, session.get(f"{probes}/metrics") as answer:
+        assert answer.status == 200, await answer.text()
         said = await answer.text()
     tasks = next(line for line in said.splitlines() if line.startswith(_TASKS))
     return Pulse(

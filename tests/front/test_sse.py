@@ -1,5 +1,6 @@
 """Server-sent events: the story of the WebSocket for a plain ``EventSource``."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -143,6 +144,25 @@ async def test_a_listener_that_takes_nothing_is_cut(
             await until(lambda before=before: desk.store.questions > before)  # type: ignore[misc]  # bound at once
 
         await until(lambda: len(desk.front.hub) == 0)
+
+
+async def test_a_draining_replica_ends_a_new_stream_and_does_not_refuse_it(desk: Desk) -> None:
+    """An ``EventSource`` that is refused gives up; one whose stream ends dials again."""
+    job_id = await desk.submit()
+    async with connect(desk.port) as peer:
+        desk.stop.set()
+        await until(lambda: desk.front.hub.is_draining)
+        await peer.send(
+            f"GET /api/jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
+        answer = await peer.answer()
+        async with asyncio.timeout(5):
+            told = await peer.reader.read()
+
+    assert answer.status == 200
+    assert answer.headers["connection"] == "close"
+    assert b"retry: " in told
+    assert b"data: " not in told
 
 
 async def test_a_draining_replica_ends_its_streams(desk: Desk) -> None:

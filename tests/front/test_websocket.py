@@ -444,6 +444,21 @@ class TestTheEnd:
 
         await until(lambda: len(desk.front.hub) == 0)
 
+    @pytest.mark.parametrize("path", ["/jobs/{job_id}", "/api/socket"])
+    async def test_who_dials_a_draining_replica_is_sent_to_another(
+        self, desk: Desk, path: str
+    ) -> None:
+        """Over a line that was open already: 1012, as for all others, and no refusal."""
+        job_id = await desk.submit()
+        async with connect(desk.port) as peer:
+            desk.stop.set()
+            await until(lambda: desk.front.hub.is_draining)
+            answer = await peer.upgrade(path.format(job_id=job_id))
+            frame = await peer.frame()
+
+        assert answer.status == 101
+        assert frame == (8, (1012).to_bytes(2, "big") + b"come back")
+
     async def test_a_draining_replica_sends_its_watchers_away(self, desk: Desk) -> None:
         """1012: come back, to another; and the process ends in time."""
         job_id = await desk.submit()

@@ -61,8 +61,8 @@ class Worker:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def send(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+        """Signal it, if it still lives: the number of one that has ended may be somebody else's."""
+        self._child.send_signal(number)
 
     def kill(self) -> None:
         """End it as the kernel would: no last words."""
@@ -93,7 +93,7 @@ class House:
             pass
         worker = self.start(module, port=port, **settings)
         self.ports[worker.pid] = port
-        await self._ready(worker, port)
+        await self._ready(worker, settings.get("probe_port", port))
         return worker
 
     async def back(self, *, module: str = "back_service", **settings: object) -> Worker:
@@ -148,7 +148,7 @@ class House:
         self._workers.append(worker)
         return worker
 
-    async def _ready(self, worker: Worker, port: int) -> None:
+    async def _ready(self, worker: Worker, port: object) -> None:
         async with aiohttp.ClientSession() as session:
 
             async def is_ready() -> bool:
