@@ -103,6 +103,10 @@ class Pool:
             raise TooLong("The database took too long over this", retry_after=1) from error
         except _AWAY as error:
             raise Unavailable("The database does not answer", retry_after=1) from error
+        except AttributeError as error:  # all that the library says of one that was cut before
+            if loop.time() < until:
+                raise
+            raise Unavailable("The database was not asked in time", retry_after=1) from error
         except asyncpg.PostgresError as error:
             raise Rejected(str(error)) from error
 

@@ -1,14 +1,14 @@
 """Connections: every wait has an end, and trouble has one name."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from structlog.testing import capture_logs
 
 from shared.contract.errors import Unavailable
 from shared.contract.ids import JobId
-from shared.store.pool import Busy, Locked, Rejected, TooLong, open_pool
+from shared.store.pool import Busy, Locked, Pool, Rejected, TooLong, open_pool
 from shared.store.session import SessionCheck
 from tests.integration.bench import Bench
 from tests.support.house import free_port
@@ -22,6 +22,23 @@ LIMITS: Final = {
     "idle_in_transaction_session_timeout": "10s",
     "tcp_user_timeout": "10000",  # it is shown as the socket has it
 }
+
+
+async def ask_late(pool: Pool) -> None:
+    """Have a connection cut while the library waits: then it goes on with what is gone."""
+    async with pool.connection() as connection:
+        line: Any = connection._con  # type: ignore[attr-defined]
+
+        async def is_cut() -> bool:
+            return bool(line.is_closed())
+
+        await until(is_cut, within=10, what="the connection is cut")
+        line._protocol.get_settings()
+
+
+async def misspell(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        connection.no_such_thing()  # type: ignore[attr-defined]
 
 
 async def test_every_connection_has_its_limits(bench: Bench) -> None:
@@ -133,6 +150,21 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(database: 
             await pool.fetch("SELECT pg_sleep(30)")
 
         assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_borrower_who_comes_to_ask_too_late_is_told_so(database: str) -> None:
+    """A process that was paused awakes with its time over: the line is cut before it asks."""
+    async with open_pool(database, size=1, name="test", patience=0.2) as pool:
+        with pytest.raises(Unavailable):
+            await ask_late(pool)
+
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_mistake_of_the_borrower_is_no_trouble_of_the_database(bench: Bench) -> None:
+    """Else a bug would be tried again and again."""
+    with pytest.raises(AttributeError):
+        await misspell(bench.pool)
 
 
 async def test_a_search_that_takes_too_long_costs_nobody_a_connection(database: str) -> None:
