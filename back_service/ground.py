@@ -81,7 +81,7 @@ async def open_ground(plan: Plan) -> AsyncIterator[Ground]:
         fan_out = FanOut(amqp, name="back-news", declare=makes)
         check = SessionCheck(pool, most_sessions=settings.pool_size + _QUICK)
         measure(metrics, pool, publisher, subscriber)
-        _complain(metrics, fan_out, check)
+        metrics.watch(dropped=lambda: fan_out.dropped, complaints=lambda: check.count)
         wait, crashes = settings.confirm_wait, settings.max_crashes
         post = Post(outbox, publisher, confirm_wait=wait, confirmed_in=metrics.confirmed)
         yield Ground(
@@ -132,18 +132,4 @@ def measure(metrics: BackMetrics, pool: Pool, publisher: Publisher, subscriber: 
         "uketsuke_hears_knocks",
         "Whether this worker listens to its queues; 0 = it is cut off, or leaves",
         lambda: subscriber.is_listening,
-    )
-
-
-def _complain(metrics: BackMetrics, fan_out: FanOut, check: SessionCheck) -> None:
-    """Show what is lost, or is not as it must be and not ours to change."""
-    metrics.gauge(
-        "uketsuke_news_dropped",
-        "News that never left this process; watchers catch up within 15 s",
-        lambda: fan_out.dropped,
-    )
-    metrics.gauge(
-        "uketsuke_database_complaints",
-        "Settings of the database that are not as we rely on; the log names them",
-        lambda: check.count,
     )

@@ -108,7 +108,7 @@ async def open_ground(
         )
         fan_out = FanOut(amqp, name="front-news", declare=makes)
         check = SessionCheck(pool, most_sessions=settings.pool_size + settings.read_pool_size)
-        _complain(metrics, fan_out, check)
+        metrics.watch(dropped=lambda: fan_out.dropped, complaints=lambda: check.count)
         post = Post(outbox, publisher, confirm_wait=wait, confirmed_in=metrics.confirmed)
         gate = Gate(clock, lambda: intake.waiting, most=settings.max_submits)
         intake = Intake(pool, confirm_wait=wait, on_commit=gate.committed)
@@ -148,20 +148,6 @@ async def open_ground(
                 *issuers,
             ),
         )
-
-
-def _complain(metrics: FrontMetrics, fan_out: FanOut, check: SessionCheck) -> None:
-    """Show what is lost, or is not as it must be and not ours to change."""
-    metrics.gauge(
-        "uketsuke_news_dropped",
-        "News that never left this process; watchers catch up within 15 s",
-        lambda: fan_out.dropped,
-    )
-    metrics.gauge(
-        "uketsuke_database_complaints",
-        "Settings of the database that are not as we rely on; the log names them",
-        lambda: check.count,
-    )
 
 
 async def _outside_issuer(

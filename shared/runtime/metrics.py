@@ -70,6 +70,19 @@ class Metrics:
         """Show what *read* answers whenever somebody looks."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
+    def watch(self, *, dropped: Callable[[], int], complaints: Callable[[], int]) -> None:
+        """Show what either service loses, or finds wrong and may not change."""
+        self.gauge(
+            "uketsuke_news_dropped",
+            "News that never left this process; watchers catch up within 15 s",
+            dropped,
+        )
+        self.gauge(
+            "uketsuke_database_complaints",
+            "Settings of the database that are not as we rely on; the log names them",
+            complaints,
+        )
+
     def family(
         self,
         name: str,

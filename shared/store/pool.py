@@ -21,7 +21,7 @@ _PATIENCE: Final = 6.0  # seconds: the server's own limit is shorter, this is fo
 LIMITS: Final = {
     "statement_timeout": "5s",
     "lock_timeout": "500ms",  # leaves a caller of the front time to be served without it
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": "3s",  # a frozen worker holds its jobs
     "tcp_user_timeout": "10s",  # else the locks of a machine that vanished outlive it by minutes
     "jit": "off",  # it plans for long scans, we do short look-ups
     # Planning one of our statements costs more than running it, so each is planned once; and as

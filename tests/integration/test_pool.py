@@ -19,7 +19,7 @@ pytestmark = pytest.mark.servers
 LIMITS: Final = {
     "statement_timeout": "5s",
     "lock_timeout": "500ms",
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": "3s",
     "tcp_user_timeout": "10000",  # it is shown as the socket has it
 }
 

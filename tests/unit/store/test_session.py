@@ -12,7 +12,7 @@ from shared.store.session import Session, SessionCheck, complaints
 SOUND: Final = {
     "statement_timeout": "5000",
     "lock_timeout": "500",
-    "idle_in_transaction_session_timeout": "10000",
+    "idle_in_transaction_session_timeout": "3000",
     "tcp_user_timeout": "10000",
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
