@@ -24,6 +24,7 @@ _TRIES: Final[Mapping[Kind, int]] = {Kind.RETRY: 3, Kind.CRASH: 2}
 _REFUSED: Final = frozenset(("late write refused", "job fenced"))
 _LATE_PROGRESS: Final = "SELECT count(*) FROM jobs WHERE state = 'running' AND progress = $1"
 _JUST_ENDED: Final = frozenset(("job attempt ended",))  # its verdict was under way to the store
+_WROTE_NOTHING: Final = _JUST_ENDED | {"lease lost"}
 _STOPPED: Final = frozenset((TOLD_TO_STOP, "lease lost", *_REFUSED))
 
 
@@ -111,8 +112,8 @@ async def _note_awakening(scene: Scene, back: Worker, held: set[str], resumed: f
         return {job_id for job_id, _, _ in since(_STOPPED | _JUST_ENDED)} == held
 
     async def all_were_refused() -> bool:
-        well = {job_id for job_id, _, _ in since(_JUST_ENDED)}
-        return undead - well <= {job_id for job_id, _, _ in since(_REFUSED)}
+        wrote = undead - {job_id for job_id, _, _ in since(_WROTE_NOTHING)}
+        return wrote <= {job_id for job_id, _, _ in since(_REFUSED)}
 
     accepted = scene.crowd.history.accepted()
     undead = held & {job_id for job_id, asked in accepted if asked.kind is Kind.UNDEAD}
