@@ -100,7 +100,8 @@ FAULTS: Final[Sequence[Fault]] = (
         bites={"restarts": _RESTARTS},
         limits={"broker_back_to_delivery_s": 5.0},
         is_long=True,
-        stage=Stage(every=0.04, keys=400),  # minutes of load: no key's line gets long
+        # room for all that waited: a delivery is looked for, and not the end of a line
+        stage=Stage(every=0.04, slow=0.3, slots=48, keys=400),
         recovers_within=180.0,
     ),
     Fault(
