@@ -8,10 +8,10 @@ from aiohttp import hdrs, web
 
 from front_service.keys import MARKS, METRICS, SEAT, STREAMS
 from front_service.push.hub import Draining
-from front_service.push.reader import Reader, reading
+from front_service.push.reader import reading
 from front_service.push.socket import cut, shrink
 from front_service.push.story import Frame
-from front_service.push.stream import Frames, Leaving, OpensStreams, read_after
+from front_service.push.stream import Frames, OpensStreams, opened, read_after
 from shared.contract.errors import Gone, Malformed
 
 _HEARTBEAT: Final = 15.0  # seconds between two signs of life
@@ -32,20 +32,13 @@ async def stream_events(request: web.Request, streams: OpensStreams) -> web.Stre
     job_id = request.match_info["id"]
     with reading(request) as reader:
         reader.check(job_id)
-        try:
-            async with streams.open(reader.tenant, job_id, after) as stream:
-                if seen is not None and stream.is_nothing_new:
-                    return web.Response(status=204)  # after this one nobody asks again
-                return await _carry(request, reader, stream)
-        except Draining:  # refused, an ``EventSource`` would not dial again
-            return await _carry(request, reader, Leaving())
-
-
-async def _carry(request: web.Request, reader: Reader, stream: Frames) -> web.StreamResponse:
-    response = await _begin(request)
-    with suppress(TimeoutError):  # the token has expired
-        async with asyncio.timeout_at(reader.until):
-            await _tell(request, response, stream)
+        async with opened(streams, reader.tenant, job_id, after) as stream:
+            if seen is not None and stream.is_nothing_new:
+                return web.Response(status=204)  # after this one nobody asks again
+            response = await _begin(request)
+            with suppress(TimeoutError):  # the token has expired
+                async with asyncio.timeout_at(reader.until):
+                    await _tell(request, response, stream)
     return response
 
 

@@ -6,7 +6,7 @@ The order makes that nothing is missed: take a place in the hub, then read the s
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Final, Protocol
 
 from front_service.lookup import ReadsJobs, read_job_id
@@ -59,6 +59,22 @@ class OpensStreams(Protocol):
         self, tenant: TenantId, text: str, after: int | None
     ) -> AbstractAsyncContextManager[Frames]:
         """As ``Streams.open``."""
+
+
+@asynccontextmanager
+async def opened(
+    streams: OpensStreams, tenant: TenantId, text: str, after: int | None
+) -> AsyncIterator[Frames]:
+    """Open a stream; where this replica is about to stop, one that sends its reader away.
+
+    Who asks has a line that was open already. Refused, an ``EventSource`` would not dial again.
+    """
+    async with AsyncExitStack() as place:
+        try:
+            frames = await place.enter_async_context(streams.open(tenant, text, after))
+        except Draining:
+            frames = Leaving()
+        yield frames
 
 
 class Stream:

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from front_service.keys import MARKS, STREAMS
 from front_service.push.hub import Draining
-from front_service.push.reader import Reader, reading
+from front_service.push.reader import reading
 from front_service.push.socket import (
     EXPIRED,
     GOING_AWAY,
@@ -19,7 +19,7 @@ from front_service.push.socket import (
     PeerLost,
     Socket,
 )
-from front_service.push.stream import Frames, Leaving, OpensStreams, read_after
+from front_service.push.stream import Frames, OpensStreams, opened, read_after
 from front_service.refusals import NoUpgrade
 from shared.contract.errors import Gone
 
@@ -37,16 +37,9 @@ async def stream_frames(request: web.Request, streams: OpensStreams) -> web.Stre
     check_upgrade(request)
     with reading(request) as reader:
         reader.check(job_id)
-        try:
-            async with streams.open(reader.tenant, job_id, after) as stream:
-                return await _carry(request, reader, stream)
-        except Draining:  # asked over a line that was open already
-            return await _carry(request, reader, Leaving())
-
-
-async def _carry(request: web.Request, reader: Reader, stream: Frames) -> web.StreamResponse:
-    socket = await Socket.accept(request, request[MARKS], reader.protocols)
-    await _talk(socket, stream, reader.until)
+        async with opened(streams, reader.tenant, job_id, after) as stream:
+            socket = await Socket.accept(request, request[MARKS], reader.protocols)
+            await _talk(socket, stream, reader.until)
     return socket.response
 
 

@@ -17,6 +17,7 @@ from shared.blobs.upload import place_of, remove_leftovers
 from shared.contract.errors import TooLarge, Unavailable, UnknownBlob
 from shared.contract.ids import BlobId, parse_uuid
 from shared.runtime.clock import fresh_blob_id
+from tests.support.blobs import chunks_of, content
 
 ROOM = 100 * 2**20
 
@@ -25,15 +26,6 @@ ROOM = 100 * 2**20
 async def blobs(tmp_path: Path) -> AsyncIterator[FolderStore]:
     async with open_folder(tmp_path / "blobs", keep_free=0.0) as store:
         yield store
-
-
-async def chunks_of(*pieces: bytes) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-
-
-async def content(store: FolderStore, blob_id: BlobId, *window: int) -> bytes:
-    return b"".join([chunk async for chunk in store.open(blob_id, *window)])
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from shared.blobs.walk import START
 from shared.contract.errors import TooLarge, Unavailable, UnknownBlob
 from shared.contract.ids import BlobId
 from shared.runtime.clock import fresh_blob_id
+from tests.support.blobs import chunks_of, content
 from tests.support.object_store import ObjectServer, open_object_server
 
 MANY: Final = 100 * 2**20
@@ -51,18 +52,9 @@ async def blobs(server: ObjectServer) -> AsyncIterator[BucketStore]:
         yield store
 
 
-async def pieces(*given: bytes) -> AsyncIterator[bytes]:
-    for piece in given:
-        yield piece
-
-
-async def content(store: BucketStore, blob_id: BlobId, *window: int) -> bytes:
-    return b"".join([chunk async for chunk in store.open(blob_id, *window)])
-
-
 async def kept(store: BucketStore, *given: bytes) -> BlobId:
     blob_id = fresh_blob_id()
-    await store.put(blob_id, pieces(*given), most_bytes=MANY)
+    await store.put(blob_id, chunks_of(*given), most_bytes=MANY)
     return blob_id
 
 
@@ -70,7 +62,7 @@ async def kept(store: BucketStore, *given: bytes) -> BlobId:
 async def test_a_blob_comes_back_as_it_went_in(blobs: BucketStore, size: int) -> None:
     """Also one that travels in parts; size and hash are those of the whole."""
     blob_id, sent = fresh_blob_id(), os.urandom(size)
-    chunks = pieces(*(sent[at : at + MIB - 7] for at in range(0, size, MIB - 7)))
+    chunks = chunks_of(*(sent[at : at + MIB - 7] for at in range(0, size, MIB - 7)))
 
     stored = await blobs.put(blob_id, chunks, most_bytes=MANY)
 
@@ -115,7 +107,7 @@ async def test_over_the_cap_nothing_is_left(
 ) -> None:
     """Neither an object nor the parts of one."""
     blob_id = fresh_blob_id()
-    chunks = pieces(*(bytes(MIB) for _ in range(size // MIB)), bytes(size % MIB))
+    chunks = chunks_of(*(bytes(MIB) for _ in range(size // MIB)), bytes(size % MIB))
 
     with pytest.raises(TooLarge):
         await blobs.put(blob_id, chunks, most_bytes=size - 1)
